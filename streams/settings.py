@@ -6,7 +6,6 @@ options of the command line. Durations are numbers, in the unit that the key or 
 
 import dataclasses
 import difflib
-import hmac
 import logging
 import math
 import os
@@ -220,7 +219,7 @@ class Privacy:
     """How authors become pseudonyms."""
 
     key: Secret = dataclasses.field(default_factory=Secret)
-    """Key of the HMAC that stands for an author: 16 characters or more, the same for all workers."""
+    """Key of the HMAC that stands for an author: 16 characters or more, one for all workers."""
     key_file: FilePath = ""
     """A file that holds the key; read once, a final line break is dropped."""
 
@@ -365,7 +364,7 @@ def _flatten(document: Mapping[str, Any], file: Path, text: str) -> Iterator[tup
 
 
 def _place(file: Path, text: str, section: str, key: str) -> str:
-    """Return `FILE:LINE` of a key; `FILE` alone when it is written in a way that is not searched."""
+    """Return `FILE:LINE` of a key; `FILE` when it is written in an uncommon way."""
     current = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if head := re.match(r"\s*\[\s*([\w-]+)\s*\]", line):
@@ -429,8 +428,7 @@ def _read_secret(name: str, given: _Given) -> _Given:
     text = _read_text(file, f"{name} ({given.origin}):", "give the path of a readable file")
     if file.stat().st_mode & _OTHERS_MAY_READ:
         log.warning("%s: everybody may read %s; try: chmod 600 %s", name, file, file)
-    text = text.removesuffix("
-").removesuffix("")
+    text = text.removesuffix("\n").removesuffix("\r")
     return _Given(text, f"{file} ({given.origin})", given.rank)
 
 
@@ -481,20 +479,21 @@ def _words(kind: Any) -> str:
     if isinstance(info, inspect.Metadata):
         return str((info.extra_json_schema or {})["description"])
     if isinstance(info, inspect.IntType | inspect.FloatType):
-        return ("a whole number" if isinstance(info, inspect.IntType) else "a number") + _range(info)
+        whole = "whole " if isinstance(info, inspect.IntType) else ""
+        return f"a {whole}number{_range(info)}"
     if isinstance(info, inspect.BoolType):
         return "true or false"
-    if isinstance(info, inspect.StrType):
-        return "a string that is not empty" if info.min_length else "a string"
+    if isinstance(info, inspect.StrType | inspect.CustomType):
+        return "a string that is not empty" if getattr(info, "min_length", None) else "a string"
     return _choice(kind)
 
 
 def _choice(kind: Any) -> str:
-    """Name the values of a `Literal`, or of a tuple of one."""
-    if get_origin(kind) is Literal:
-        *some, last = get_args(kind)
-        return f"{', '.join(some)} or {last}"
-    return f"one or more, joined by commas, of {', '.join(get_args(Stage))}"
+    """Name the values of a `Literal`, or those that a list may hold."""
+    if get_origin(kind) is not Literal:
+        return f"one or more of {', '.join(get_args(Stage))}, joined by commas"
+    *some, last = get_args(kind)
+    return f"{', '.join(some)} or {last}"
 
 
 def _range(kind: inspect.IntType | inspect.FloatType) -> str:
