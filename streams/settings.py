@@ -483,7 +483,7 @@ def _words(kind: Any) -> str:
         return f"a {whole}number{_range(info)}"
     if isinstance(info, inspect.BoolType):
         return "true or false"
-    if isinstance(info, inspect.StrType | inspect.CustomType):
+    if isinstance(info, inspect.StrType) or kind is Secret:
         return "a string that is not empty" if getattr(info, "min_length", None) else "a string"
     return _choice(kind)
 
