@@ -1,0 +1,344 @@
+"""What happens to a post, top to bottom: judge, then follow, then watch."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from models import Classifier
+from streams.domain import trust
+from streams.domain.book import Book, Entry
+from streams.domain.brands import Match, Matcher
+from streams.domain.ledger import Ledger
+from streams.domain.row import LABELS, UNIT, Row
+from streams.errors import RejectedError
+from streams.records import (
+    LatestLeak,
+    Mention,
+    Post,
+    Sentiment,
+    TrustReading,
+    Verdict,
+)
+
+LONGEST_ID = 512
+LONGEST_SOURCE = 64
+
+_decode_post = msgspec.json.Decoder(Post).decode
+_decode_mention = msgspec.json.Decoder(Mention).decode
+
+
+class Record(Protocol):
+    """A record as Kafka hands it over."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class Letter(NamedTuple):
+    """A dead letter: a record that cannot be judged, and why."""
+
+    record: Any
+    stage: str
+    reason: str
+    detail: str
+
+
+@dataclass
+class Judged:
+    """What came of a batch of posts."""
+
+    posts: int = 0
+    mentions: list[Mention] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """What judging takes.
+
+    Attributes:
+        matcher: gives the matcher of the brands file as it is now.
+        classify: judges texts without blocking the event loop.
+        model: name of the classifier.
+        threshold: probability from which a post counts as speaking of a leak.
+        key: key of the pseudonyms; without one, authors are left out.
+        max_text: longest text in characters.
+        max_future: milliseconds by which a post may be dated after its arrival.
+        max_age: the same before its arrival.
+    """
+
+    matcher: Callable[[], Matcher]
+    classify: Callable[[Sequence[str]], Awaitable[list[Verdict | RejectedError]]]
+    model: str
+    threshold: float
+    key: bytes = b""
+    max_text: int = 100_000
+    max_future: int = 300_000
+    max_age: int = 86_400_000
+
+    async def __call__(self, records: Iterable[Record]) -> Judged:
+        """Judge a batch of records; whatever is wrong with one ends as its letter."""
+        out = Judged()
+        named = list(self._read(records, out))
+        verdicts = await self._verdicts([post.text or "" for _, post, _ in named])
+        for (record, post, matches), verdict in zip(named, verdicts, strict=True):
+            if isinstance(verdict, RejectedError):
+                out.letters.append(Letter(record, "judge", verdict.reason, str(verdict)))
+            else:
+                out.mentions += self._mentions(record, post, matches, verdict)
+        return out
+
+    def _read(
+        self, records: Iterable[Record], out: Judged
+    ) -> Iterator[tuple[Record, Post, list[Match]]]:
+        """Yield the posts that name a brand; put the others where they belong."""
+        matcher = self.matcher()
+        for record in records:
+            try:
+                post = parse(record, max_text=self.max_text)
+            except RejectedError as exc:
+                out.letters.append(Letter(record, "judge", exc.reason, str(exc)))
+                continue
+            out.posts += 1
+            if post.deleted:
+                out.mentions.append(self._deletion(record, post))
+            elif matches := matcher.match(post.text or ""):
+                yield record, post, matches
+
+    async def _verdicts(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
+        """Classify a batch; if that fails, text by text, so that one cannot take the others down."""
+        if not texts:
+            return []
+        try:
+            return await self.classify(texts)
+        except Exception as exc:  # noqa: BLE001 -- whatever a model raises is about these texts
+            if len(texts) == 1:
+                return [RejectedError("classifier_failed", f"{type(exc).__name__}: {exc}"[:500])]
+            return [(await self._verdicts([text]))[0] for text in texts]
+
+    def _mentions(
+        self, record: Record, post: Post, matches: list[Match], verdict: Verdict
+    ) -> Iterator[Mention]:
+        first = {match.brand: match for match in reversed(matches)}
+        for match in first.values():
+            yield Mention(
+                brand=match.brand,
+                post=post.id,
+                at=self._at(record, post),
+                partition=record.partition,
+                offset=record.offset,
+                source=post.source[:LONGEST_SOURCE],
+                sentiment=verdict.sentiment,
+                leak=verdict.leak,
+                is_leak=verdict.leak >= self.threshold and post.repost_of is None,
+                author=self._pseudonym(post),
+                weightless=post.repost_of is not None or bool(post.author and post.author.bot),
+                lang=post.lang,
+                url=post.url,
+                start=match.start,
+                end=match.end,
+                model=self.model,
+            )
+
+    def _deletion(self, record: Record, post: Post) -> Mention:
+        return Mention(
+            post=post.id,
+            at=self._at(record, post),
+            partition=record.partition,
+            offset=record.offset,
+            deleted=True,
+        )
+
+    def _at(self, record: Record, post: Post) -> datetime:
+        at = event_time(
+            millis(post.created_at),
+            received=received(record),
+            max_future=self.max_future,
+            max_age=self.max_age,
+        )
+        return instant(at)
+
+    def _pseudonym(self, post: Post) -> str | None:
+        if not self.key:
+            return None
+        author = post.author.id if post.author else post.id
+        return hmac.digest(self.key, author.encode(), hashlib.sha256)[:8].hex()
+
+
+def parse(record: Record, *, max_text: int) -> Post:
+    """Return the post of a record.
+
+    Raises:
+        RejectedError: it is not one; `reason` says in a word why.
+    """
+    if not record.value:
+        raise RejectedError("empty", "the record has no value")
+    try:
+        post = _decode_post(record.value)
+    except msgspec.ValidationError as exc:
+        raise RejectedError("not_a_post", str(exc)) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise RejectedError("not_json", str(exc) or type(exc).__name__) from exc
+    _check(post, max_text=max_text)
+    received(record)
+    return post
+
+
+def _check(post: Post, *, max_text: int) -> None:
+    if not 0 < len(post.id) <= LONGEST_ID:
+        raise RejectedError("bad_id", f"an id has 1 to {LONGEST_ID} characters, not {len(post.id)}")
+    if post.text is None and not post.deleted:
+        raise RejectedError("no_text", "a post that is not deleted has a text")
+    if post.text is not None and len(post.text) > max_text:
+        raise RejectedError("text_too_long", f"{len(post.text)} characters, judged are {max_text}")
+
+
+def received(record: Record) -> int:
+    """Return when a record was received, in milliseconds: its header `received`, or its timestamp.
+
+    Raises:
+        RejectedError: the header is no instant.
+    """
+    given = dict(record.headers).get("received")
+    if given is None:
+        return record.timestamp
+    try:
+        return min(millis(datetime.fromisoformat(given.decode())), record.timestamp)
+    except ValueError as exc:
+        raise RejectedError("bad_received", f"the header `received` is no instant: {exc}") from exc
+
+
+def event_time(created: int, *, received: int, max_future: int, max_age: int) -> int:
+    """Return when a post counts, in milliseconds: a function of its record alone.
+
+    As dated, unless that is absurd: more than `max_age` before it was received it counts when
+    received; more than `max_future` after, it counts that much after.
+
+    >>> event_time(5, received=100, max_future=10, max_age=50)
+    100
+    >>> event_time(500, received=100, max_future=10, max_age=50)
+    110
+    """
+    if created < received - max_age:
+        return received
+    return min(created, received + max_future)
+
+
+def millis(moment: datetime) -> int:
+    """Return an instant as milliseconds since 1970; without a zone it is taken as UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return int(aware.timestamp() * 1000)
+
+
+def instant(at: int) -> datetime:
+    """Return milliseconds since 1970 as an instant in UTC."""
+    return datetime.fromtimestamp(at / 1000, UTC)
+
+
+class Change(NamedTuple):
+    """A mention that changed its book."""
+
+    mention: Mention
+    row: Row
+
+
+@dataclass
+class Followed:
+    """What came of a batch of mentions of one partition."""
+
+    entries: list[Entry] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+    brands: set[str] = field(default_factory=set)
+
+
+def follow(records: Iterable[Record], book: Book, *, heard: float) -> Followed:
+    """Enter a batch of mentions in the book of their partition.
+
+    Args:
+        records: mentions, as bytes.
+        book: changed at once; what to write to its changelog is in the result.
+        heard: seconds of a steady clock.
+    """
+    out = Followed()
+    for record in records:
+        try:
+            mention = _decode_mention(record.value or b"")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            out.letters.append(Letter(record, "follow", "not_a_mention", str(exc)))
+            continue
+        at = millis(mention.at)
+        book.progress.note(mention.partition, at, heard)
+        if mention.deleted:
+            entries, touched = book.delete(mention.post, at)
+            out.brands.update(touched)
+        else:
+            entries = _enter(mention, at, book, out)
+        out.entries += entries
+    return out
+
+
+def _enter(mention: Mention, at: int, book: Book, out: Followed) -> list[Entry]:
+    row = row_of(mention, at)
+    entries = book.put(mention.brand, mention.post, row)
+    if entries:
+        out.changes.append(Change(mention, row))
+        out.brands.add(mention.brand)
+    return entries
+
+
+def row_of(mention: Mention, at: int) -> Row:
+    """Return what a mention is worth."""
+    felt = mention.sentiment or Sentiment(0.0, 1.0, 0.0)
+    weight = 0 if mention.weightless else UNIT
+    shares = (felt.negative, felt.neutral, felt.positive)
+    return Row(
+        at=at,
+        gain=round(weight * felt.positive),
+        loss=round(weight * felt.negative),
+        label=shares.index(max(shares)),
+        leak=mention.is_leak,
+        source=mention.source,
+    )
+
+
+def reading(brand: str, ledger: Ledger, *, now: int, rule: trust.Rule, late: int) -> TrustReading:
+    """Return the reading of a brand as it goes to the topic `trust`."""
+    result = trust.read(ledger, now=now, rule=rule)
+    counts = [sum(hour.labels[i] for hour in ledger.hours.values()) for i in range(len(LABELS))]
+    leak = ledger.leak
+    return TrustReading(
+        brand=brand,
+        at=instant(now),
+        **{name: round(value, 6) for name, value in result._asdict().items() if name != "enough"},
+        enough=result.enough,
+        shocks=(),
+        negative=counts[0],
+        neutral=counts[1],
+        positive=counts[2],
+        leaks=sum(hour.leaks for hour in ledger.hours.values()),
+        latest_leak=LatestLeak(instant(leak.at), leak.post, leak.source) if leak else None,
+        late=late,
+        version=trust.VERSION,
+    )
+
+
+def in_thread(classifier: Classifier, executor: Any) -> Callable[..., Awaitable[Any]]:
+    """Return the classifier as a coroutine that judges in the thread of `executor`."""
+
+    async def classify(texts: Sequence[str]) -> list[Verdict | RejectedError]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(executor, classifier.classify, texts)
+
+    return classify

@@ -1,0 +1,376 @@
+"""How records reach an agent: gap-free chunks from the committed offset, fenced.
+
+Faust loses records when partitions move: after a rebalance it still delivers records that were
+fetched at the old position, takes the jump in offsets for a compaction hole, and commits past it
+(`docs/delivery.md` has the measurements). This file is all that we change, for topics that are
+neither compacted nor, as a rule, written in transactions:
+
+- Gate: each source partition is delivered from the committed offset on, without a gap;
+- chunks: a run of records is one Faust message, and only an unbroken run of chunks is committed;
+- Fence: a worker that was frozen for longer than its session writes nothing more;
+- sends are idempotent, and made in batches of our own.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import faust
+from aiokafka.structs import RecordMetadata
+from faust.serializers.codecs import Codec, register
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+from mode.utils.logging import get_logger
+from yarl import URL
+
+from streams.errors import InputError
+
+TESTED = ((0, 15, 2), (0, 16, 0))
+"""Faust versions that this file was tested with: from the first to before the second."""
+
+AS_IS = "trustwatch-as-is"
+
+log = get_logger(__name__)
+
+
+class _AsIs(Codec):  # type: ignore[misc]
+    """Hands chunks over untouched; parsing is the agent's."""
+
+    def loads(self, s: Any) -> Any:
+        return s
+
+    def dumps(self, obj: Any) -> Any:
+        return obj
+
+
+register(AS_IS, _AsIs())
+
+
+def check_faust(found: str | None = None) -> None:
+    """Raise `InputError` when Faust is of a version that this file was not tested with."""
+    found = found or version("faust-streaming")
+    numbers = tuple(int(part) for part in found.split(".")[:3] if part.isdigit())
+    if not TESTED[0] <= numbers < TESTED[1]:
+        low, high = (".".join(map(str, bound)) for bound in TESTED)
+        raise InputError(
+            f"faust-streaming {found} is installed, tested were {low} to before {high}: "
+            "delivery without loss depends on it. Install a tested version, or run the chaos "
+            "test with the new one and widen the range in streams/transport.py."
+        )
+
+
+class Out(NamedTuple):
+    """A record to send."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class Sent(NamedTuple):
+    """A batch on the broker: its first offset and its number of records."""
+
+    offset: int
+    count: int
+
+
+class Admitted(NamedTuple):
+    """What the gate says to a run of records: those to deliver, or where to seek back to."""
+
+    records: Sequence[Any] = ()
+    seek: int | None = None
+
+
+class Gate:
+    """For each source partition the next offset to deliver, and how far may be committed.
+
+    `TP` is any hashable; records have an `offset`. Pure: no Kafka, no clock.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[Any, int] = {}
+        self._done: dict[Any, int] = {}
+        self._chunks: dict[Any, dict[int, int]] = {}
+        self._jumps: dict[Any, tuple[int, int]] = {}
+
+    def open(self, starts: Mapping[Any, int]) -> None:
+        """Start anew at these offsets; what was delivered and not committed is forgotten."""
+        self._next = dict(starts)
+        self._done = dict(starts)
+        self._chunks = {tp: {} for tp in starts}
+        self._jumps = {}
+
+    def close(self) -> None:
+        """Deliver nothing until it is opened again."""
+        self.open({})
+
+    def position(self, tp: Any) -> int | None:
+        """Return the next offset to deliver, None while closed."""
+        return self._next.get(tp)
+
+    def admit(self, tp: Any, run: Sequence[Any]) -> Admitted:
+        """Say what of a fetched run of records, in ascending order, is to be delivered.
+
+        Records from before the next offset are dropped. A run that begins after it was fetched at
+        an old position, or the log has a hole there (retention, the marker of a transaction):
+        seek back; if the same record comes first again, it is a hole, and the run is delivered.
+        """
+        want = self._next.get(tp)
+        fresh = [] if want is None else [record for record in run if record.offset >= want]
+        if want is None or not fresh:
+            return Admitted()
+        jump = (want, fresh[0].offset)
+        if fresh[0].offset > want and self._jumps.get(tp) != jump:
+            self._jumps[tp] = jump
+            return Admitted(seek=want)
+        return Admitted(fresh)
+
+    def deliver(self, tp: Any, last: int) -> None:
+        """Note that a chunk that ends with the offset `last` goes to its agent."""
+        self._chunks[tp][last] = self._next[tp]
+        self._next[tp] = last + 1
+
+    def commit(self, tp: Any, acked: list[int]) -> int | None:
+        """Return the offset to commit after the chunks whose last offsets are `acked`.
+
+        Only an unbroken run from the last commit counts: chunks of before a second seek may
+        still be in a stream's queue. Those done are taken out of `acked`.
+        """
+        chunks, reached = self._chunks.get(tp), self._done.get(tp)
+        if chunks is None or reached is None:
+            return None
+        for last in sorted(acked):
+            if last >= reached and chunks.get(last, last + 1) <= reached:
+                reached = last + 1
+        acked[:] = [last for last in acked if last >= reached]
+        if reached == self._done[tp]:
+            return None
+        self._done[tp] = reached
+        self._chunks[tp] = {last: start for last, start in chunks.items() if last >= reached}
+        return reached
+
+
+class Fence:
+    """Tells a worker that was frozen for too long before it writes anything.
+
+    Armed by the first beat: joining a group can take longer than the limit.
+    """
+
+    def __init__(
+        self, limit: float, *, die: Callable[[str], Any], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._limit = limit
+        self._die = die
+        self._clock = clock
+        self._last: float | None = None
+
+    def beat(self) -> None:
+        """Say that the event loop is alive."""
+        self.check()
+        self._last = self._clock()
+
+    def age(self) -> float:
+        """Return the seconds since the last beat, 0 before the first."""
+        return 0.0 if self._last is None else self._clock() - self._last
+
+    def check(self) -> None:
+        """Call `die` when the last beat is older than the limit."""
+        if (age := self.age()) > self._limit:
+            self._die(
+                f"this worker stood still for {age:.1f} s, longer than its session allows; "
+                "others may have taken over, so it writes nothing more and must be restarted"
+            )
+
+
+class Consumer(driver.Consumer):  # type: ignore[misc]
+    """Faust's consumer, with chunks and a gate."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.gate = Gate()
+
+    @property
+    def _wiring(self) -> "Transport":
+        return self.transport  # type: ignore[no-any-return]
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self.gate.close()
+        await super().on_partitions_revoked(revoked)
+
+    async def perform_seek(self) -> None:
+        await super().perform_seek()
+        tps = [tp for tp in self.assignment() if tp.topic in self._wiring.sources]
+        earliest = await self.earliest_offsets(*tps) if tps else {}
+        starts = {}
+        for tp in tps:
+            committed = self._committed_offset.get(tp) or 0
+            starts[tp] = max(committed, earliest.get(tp) or 0)
+            if 0 < committed < starts[tp]:
+                self._wiring.on_expired(starts[tp] - committed)
+        self.gate.open(starts)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+        records, active = await self._wait_next_records(timeout)
+        # Read after the fetch: read before it, changelog records are dropped and recovery hangs.
+        generation = self.app.consumer_generation_id
+        if records is None or self.should_stop:
+            return
+        if not self.flow_active:
+            await self._seek_back()
+            return
+        for tp, run in records.items():
+            if not (active is None or tp in active or tp in self._buffered_partitions):
+                continue
+            run = await self._admit(tp, run)
+            for at in range(0, len(run), self._wiring.chunk):
+                if not self.flow_active or self.app.consumer_generation_id != generation:
+                    return
+                yield tp, self._deliver(tp, run[at : at + self._wiring.chunk])
+
+    async def _seek_back(self) -> None:
+        try:
+            await self.perform_seek()
+        except Exception as exc:  # noqa: BLE001 -- as Faust does: the flow is stopped, it seeks again
+            self.log.warning("Cannot seek while the flow is stopped: %r", exc)
+
+    async def _admit(self, tp: TP, run: Sequence[Any]) -> Sequence[Any]:
+        if tp.topic not in self._wiring.sources:
+            return run
+        admitted = self.gate.admit(tp, run)
+        if admitted.seek is not None:
+            self.log.info("%s/%s: seeking back to %s", tp.topic, tp.partition, admitted.seek)
+            await self._seek(tp, admitted.seek)
+        return admitted.records
+
+    def _deliver(self, tp: TP, chunk: Sequence[Any]) -> ConsumerMessage:
+        last = chunk[-1]
+        if tp.topic in self._wiring.sources:
+            self.gate.deliver(tp, last.offset)
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000,
+            last.timestamp_type,
+            [],
+            None,
+            chunk,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Chunks are longer than one offset: no gap is a hole."""
+
+    def _new_offset(self, tp: TP) -> int | None:
+        if tp.topic not in self._wiring.sources:
+            return super()._new_offset(tp)  # type: ignore[no-any-return]
+        acked = self._acked[tp]
+        offset = self.gate.commit(tp, acked)
+        self._acked_index[tp].intersection_update(acked)
+        return offset
+
+    def lag(self) -> Mapping[TP, int]:
+        """Return the records that are still to be delivered, by source partition."""
+        lags = {}
+        for tp in self.assignment():
+            position, end = self.gate.position(tp), self.highwater(tp)
+            if position is not None and end is not None:
+                lags[tp] = max(0, end - position)
+        return lags
+
+
+class Producer(driver.Producer):  # type: ignore[misc]
+    """Faust's producer: idempotent, fenced, and able to send whole batches."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        # key_partition fails on a topic whose metadata was never asked for.
+        for topic in self.transport.targets:
+            await self._producer.partitions_for(topic)
+        self._fence(self._producer.client)
+
+    def _fence(self, client: Any) -> None:
+        send, fence = client.send, self.transport.fence
+
+        async def fenced(*args: Any, **kwargs: Any) -> Any:
+            fence.check()
+            return await send(*args, **kwargs)
+
+        client.send = fenced
+
+    def partition(self, topic: str, key: bytes) -> int:
+        """Return the partition that Kafka's own partitioner gives to a key."""
+        return self.key_partition(topic, key).partition  # type: ignore[no-any-return]
+
+    async def publish(self, topic: str, partition: int, records: Iterable[Out]) -> list[Sent]:
+        """Send records to a partition, in order, and return when the broker has all of them.
+
+        Raises:
+            aiokafka.errors.KafkaError: the broker refused or did not answer in time.
+        """
+        pending, sent = [], 0
+        for batch in self._batches(records):
+            count = batch.record_count()
+            future = await self._producer.send_batch(batch, topic, partition=partition)
+            pending.append((future, count))
+            sent += count
+        return [Sent((await future).offset, count) for future, count in pending]
+
+    def _batches(self, records: Iterable[Out]) -> Iterable[Any]:
+        batch = self._producer.create_batch()
+        now = int(time.time() * 1000)
+        for record in records:
+            fields = {**record._asdict(), "timestamp": now}
+            if batch.append(**fields) is None:
+                yield batch
+                batch = self._producer.create_batch()
+                batch.append(**fields)
+        if batch.record_count():
+            yield batch
+
+
+class Transport(driver.Transport):  # type: ignore[misc]
+    """Our consumer and producer, and what they must know.
+
+    Args:
+        sources: topics that agents read: gated, committed in whole chunks.
+        targets: topics that are written to.
+        chunk: most records in a chunk.
+        fence: what stops a worker that was frozen.
+        on_expired: told how many records were gone before they were read.
+    """
+
+    Consumer = Consumer
+    Producer = Producer
+
+    def __init__(
+        self,
+        app: faust.App,
+        *,
+        urls: list[URL],
+        sources: Iterable[str],
+        targets: Iterable[str],
+        chunk: int,
+        fence: Fence,
+        on_expired: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        super().__init__(urls, app)
+        self.sources = frozenset(sources)
+        self.targets = tuple(targets)
+        self.chunk = chunk
+        self.fence = fence
+        self.on_expired = on_expired
+
+    def records(self, message: Any) -> Sequence[Any]:
+        """Return the records of a message as it reaches an agent or a table."""
+        return message.value  # type: ignore[no-any-return]

@@ -1,0 +1,237 @@
+"""A worker: carries batches from Kafka through the stages and back, and counts what it does."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import faust
+import msgspec
+
+from streams.brands import BrandsFile
+from streams.domain import trust
+from streams.domain.row import HOUR, LABELS
+from streams.metrics import Metrics
+from streams.pipeline import Judge, Letter, follow, reading
+from streams.records import Mention, TrustReading
+from streams.server import Health
+from streams.settings import Settings
+from streams.settings import Trust as TrustSettings
+from streams.tables import Books
+from streams.topics import Topics
+from streams.transport import Consumer, Fence, Out, Producer
+
+READING_SHARE = 0.05
+"""Most of a worker's time that may go into readings: with many brands, ticks grow longer."""
+
+Runs = Mapping[int, Sequence[Out]]
+"""What to send, by partition."""
+
+_encode = msgspec.json.encode
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """What one worker does; `app` and `table` are set by `app.create_app`."""
+
+    settings: Settings
+    judge: Judge
+    brands: BrandsFile
+    metrics: Metrics
+    fence: Fence
+    topics: Topics
+    app: faust.App = field(init=False)
+    table: Books = field(init=False)
+    draining: bool = False
+    dirty: set[str] = field(default_factory=set)
+    _homes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def producer(self) -> Producer:
+        """The app's producer."""
+        return self.app.producer  # type: ignore[no-any-return]
+
+    @property
+    def consumer(self) -> Consumer:
+        """The app's consumer."""
+        return self.app.consumer  # type: ignore[no-any-return]
+
+    async def judge_batch(self, records: Sequence[Any]) -> None:
+        """Judge records of the topic `posts`; return when Kafka has all that came of them."""
+        with self._timed("judge", "judge"):
+            judged = await self.judge(records)
+        with self._timed("judge", "send"):
+            await self._send(self.topics.mentions, self._addressed(judged.mentions))
+            await self._reject(judged.letters)
+        self.fence.check()
+        self.metrics.batch("judge", len(records))
+        self.metrics.judged(judged.posts, len(judged.mentions))
+
+    async def follow_batch(self, records: Iterable[Any]) -> None:
+        """Enter mentions in the books; return when the changelog has them."""
+        runs: dict[int, list[Any]] = defaultdict(list)
+        for record in records:
+            runs[record.partition].append(record)
+        owned = self.table.owned()
+        await asyncio.gather(*(self._follow_run(p, run) for p, run in runs.items() if p in owned))
+        self.fence.check()
+
+    async def _follow_run(self, partition: int, run: Sequence[Any]) -> None:
+        book = self.table.book(partition)
+        late = book.late
+        with self._timed("follow", "follow"):
+            out = follow(run, book, heard=time.monotonic())
+        with self._timed("follow", "save"):
+            await self.table.save(partition, out.entries, self.producer)
+            await self._reject(out.letters)
+        self.dirty |= out.brands
+        self.metrics.batch("follow", len(run))
+        self.metrics.late(book.late - late)
+        now = time.time()
+        for mention, row in out.changes:
+            self.metrics.mentioned(mention.brand, LABELS[row.label], leak=row.leak)
+            self.metrics.delayed(now - row.at / 1000)
+        await self._close_days(partition)
+
+    async def _close_days(self, partition: int) -> None:
+        rule, book = self.settings.trust, self.table.book(partition)
+        day = book.ripe(
+            time.monotonic(),
+            close_after=int(rule.close_after_hours * HOUR),
+            idle_after=rule.idle_after,
+        )
+        if day is not None:
+            for entries in book.close(day):
+                await self.table.save(partition, entries, self.producer)
+
+    async def watch(self) -> float:
+        """Publish the readings of the brands with news; return the seconds to wait for the next."""
+        began = time.monotonic()
+        brands, self.dirty = self.dirty, set()
+        await self.publish(one for brand in brands if (one := self.read(brand)))
+        took = time.monotonic() - began
+        return max(self.settings.trust.tick, took / READING_SHARE)
+
+    async def publish(self, readings: Iterable[TrustReading]) -> None:
+        """Write readings to the topic `trust`, and show them."""
+        runs: dict[int, list[Out]] = defaultdict(list)
+        for one in readings:
+            self.metrics.read(one, time.time())
+            runs[self._home(one.brand)].append(Out(one.brand.encode(), _encode(one)))
+        await self._send(self.topics.trust, runs)
+
+    def read(self, brand: str) -> TrustReading | None:
+        """Return the reading of a brand, None when it is not ours or was never heard of."""
+        partition = self._home(brand)
+        book = self.table.books.get(partition)
+        known = self.brands.matcher.get(brand)
+        if book is None or known is None or brand not in book.ledgers:
+            return None
+        ledger = book.ledgers[brand]
+        wall = self.settings.trust.clock == "wall"
+        now = int(time.time() * 1000) if wall else ledger.latest
+        rule = replace(rule_of(self.settings.trust), balance=known.balance)
+        return reading(brand, ledger, now=now, rule=rule, late=book.late)
+
+    def own(self) -> None:
+        """Show the brands that this worker looks after, and no others; read them all again."""
+        owned = self.table.owned()
+        known = [brand.id for brand in self.brands.matcher.brands]
+        mine = {brand for brand in known if self._home(brand) in owned}
+        self.metrics.own(mine)
+        self.dirty |= mine
+
+    async def look(self) -> None:
+        """Look at the brands file and at what lies ahead of this worker."""
+        if self.settings.brands.reload and await asyncio.to_thread(self.brands.reload):
+            self.own()
+        self.metrics.brands_file(ok=self.brands.error is None, loaded_at=self.brands.loaded_at)
+        lags = self.consumer.lag()
+        self.metrics.assigned(lags)
+        for tp, records in lags.items():
+            self.metrics.lag(tp.topic, tp.partition, records)
+
+    def health(self) -> Health:
+        """Return what `/healthz` and `/readyz` tell; called from the server's thread."""
+        partitions = len(self.app.assignor.assigned_actives())
+        return Health(
+            state=self._state(), beat_age=self.fence.age(), partitions=partitions, detail=""
+        )
+
+    def _state(self) -> Literal["starting", "rebalancing", "recovering", "ready", "draining"]:
+        if self.draining or self.app.should_stop:
+            return "draining"
+        if self.app.in_recovery:
+            return "recovering"
+        if self.app.tables.actives_ready:
+            return "ready"
+        return "rebalancing" if self.app.rebalancing_count > 1 else "starting"
+
+    def _addressed(self, mentions: Iterable[Mention]) -> Runs:
+        """Return mentions by partition; a deletion goes to all, since it names no brand."""
+        runs: dict[int, list[Out]] = defaultdict(list)
+        for mention in mentions:
+            value = _encode(mention)
+            if mention.deleted:
+                for partition in range(self.settings.kafka.partitions):
+                    runs[partition].append(Out(mention.post.encode(), value))
+            else:
+                runs[self._home(mention.brand)].append(Out(mention.brand.encode(), value))
+        return runs
+
+    def _home(self, brand: str) -> int:
+        """Return the partition of a brand: the same in the topics `mentions` and `trust`."""
+        home = self._homes.get(brand)
+        if home is None:
+            home = self.producer.partition(self.topics.mentions, brand.encode())
+            self._homes[brand] = home
+        return home
+
+    async def _reject(self, letters: Iterable[Letter]) -> None:
+        runs: dict[int, list[Out]] = defaultdict(list)
+        for letter in letters:
+            record = letter.record
+            partition = record.partition % self.settings.kafka.partitions
+            runs[partition].append(Out(record.key, record.value, envelope(letter)))
+            self.metrics.rejected(letter.stage, letter.reason)
+        await self._send(self.topics.rejected, runs)
+
+    async def _send(self, topic: str, runs: Runs) -> None:
+        publish = self.producer.publish
+        await asyncio.gather(*(publish(topic, partition, run) for partition, run in runs.items()))
+
+    @contextmanager
+    def _timed(self, stage: str, step: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.metrics.took(stage, step, time.perf_counter() - began)
+
+
+def rule_of(settings: TrustSettings) -> trust.Rule:
+    """Return the constants of the index as they are set."""
+    return trust.Rule(
+        half_life=settings.half_life_days * 24,
+        mood_half_life=settings.mood_half_life_hours,
+        prior=settings.prior_weight,
+        base=settings.base,
+        cost=settings.cost,
+    )
+
+
+def envelope(letter: Letter) -> list[tuple[str, bytes]]:
+    """Return the headers of a dead letter: its own, then why and from where it came."""
+    record = letter.record
+    facts = {
+        "reason": letter.reason,
+        "stage": letter.stage,
+        "detail": letter.detail,
+        "source_topic": record.topic,
+        "source_partition": record.partition,
+        "source_offset": record.offset,
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+    return [*record.headers, *((name, str(fact).encode()) for name, fact in facts.items())]

@@ -1,0 +1,191 @@
+"""The gate, the fence and the version check, against sequences seen on Kafka."""
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.errors import InputError
+from streams.transport import Fence, Gate, check_faust
+
+TP = ("posts", 0)
+
+
+@dataclass(frozen=True)
+class Rec:
+    offset: int
+
+
+def run(*offsets: int) -> list[Rec]:
+    return [Rec(offset) for offset in offsets]
+
+
+def opened(at: int) -> Gate:
+    gate = Gate()
+    gate.open({TP: at})
+    return gate
+
+
+def feed(gate: Gate, *offsets: int) -> list[int]:
+    """Admit a run and deliver it as one chunk; return what was delivered."""
+    admitted = gate.admit(TP, run(*offsets))
+    if admitted.records:
+        gate.deliver(TP, admitted.records[-1].offset)
+    return [record.offset for record in admitted.records]
+
+
+def test_a_closed_gate_delivers_nothing():
+    gate = opened(5)
+    gate.close()
+    assert feed(gate, 5, 6) == []
+    assert gate.position(TP) is None
+
+
+def test_records_from_before_the_position_are_dropped():
+    gate = opened(10)
+    assert feed(gate, 7, 8, 9, 10, 11) == [10, 11]
+    assert feed(gate, 8, 9) == []
+
+
+# Seen after a rebalance: Faust seeks to 886, then records fetched at the old position arrive.
+def test_records_of_an_old_position_ask_to_seek_back_and_are_not_delivered():
+    gate = opened(886)
+    assert gate.admit(TP, run(934, 935)).seek == 886
+    assert feed(gate, 886, 887) == [886, 887]
+    assert gate.position(TP) == 888
+
+
+def test_a_hole_in_the_log_is_passed_when_it_comes_again():
+    gate = opened(4)
+    assert gate.admit(TP, run(6, 7)) == ((), 4)
+    assert feed(gate, 6, 7) == [6, 7]
+    assert gate.commit(TP, [7]) == 8
+
+
+def test_a_stale_run_before_a_hole_costs_one_more_seek():
+    gate = opened(4)
+    assert gate.admit(TP, run(90)).seek == 4
+    assert gate.admit(TP, run(6)).seek == 4
+    assert feed(gate, 6) == [6]
+
+
+def test_holes_within_a_run_are_delivered():
+    gate = opened(1)
+    assert feed(gate, 1, 2, 5, 6) == [1, 2, 5, 6]
+
+
+def test_only_an_unbroken_run_of_chunks_is_committed():
+    gate = opened(0)
+    for offsets in ((0, 1), (2, 3), (4, 5)):
+        feed(gate, *offsets)
+    acked = [5, 3]
+    assert gate.commit(TP, acked) is None
+    assert acked == [5, 3]
+    acked.append(1)
+    assert gate.commit(TP, acked) == 6
+    assert acked == []
+
+
+# Seen in one generation: position 846, then 4,942 acknowledged from before the second seek.
+def test_chunks_of_before_a_second_seek_do_not_move_the_commit():
+    gate = opened(4_900)
+    feed(gate, *range(4_900, 4_943))
+    gate.open({TP: 846})
+    acked = [4_942]
+    assert gate.commit(TP, acked) is None
+    feed(gate, *range(846, 900))
+    acked.append(899)
+    assert gate.commit(TP, acked) == 900
+
+
+def test_revocation_in_mid_chunk_commits_nothing():
+    gate = opened(0)
+    feed(gate, 0, 1, 2)
+    gate.close()
+    assert gate.commit(TP, [2]) is None
+
+
+fetches = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=60)
+
+
+@given(fetches, st.integers(0, 40), st.sets(st.integers(0, 71), max_size=10))
+def test_whatever_is_fetched_every_record_is_delivered_once_and_in_order(
+    fetched: list, start: int, holes: set
+):
+    log = [offset for offset in range(start, 72) if offset not in holes]
+    gate, delivered, position = opened(start), [], None
+    for at, length in [*fetched, *[(0, 12)] * 40]:
+        begin = at if position is None and at else gate.position(TP)
+        if position is not None:
+            begin = position
+        piece = [offset for offset in log if offset >= begin][:length]
+        position = None
+        if not piece:
+            continue
+        admitted = gate.admit(TP, run(*piece))
+        position = admitted.seek
+        if admitted.records:
+            gate.deliver(TP, admitted.records[-1].offset)
+            delivered += [record.offset for record in admitted.records]
+    assert delivered == sorted(set(delivered))
+    assert delivered == log[: len(delivered)]
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=12), st.randoms())
+def test_the_commit_never_passes_a_chunk_that_is_not_acknowledged(sizes: list, rng):
+    gate, lasts, offset = opened(0), [], 0
+    for size in sizes:
+        feed(gate, *range(offset, offset + size))
+        offset += size
+        lasts.append(offset - 1)
+    order = lasts[:]
+    rng.shuffle(order)
+    acked: list[int] = []
+    committed, done = 0, set()
+    for last in order:
+        acked.append(last)
+        done.add(last)
+        committed = gate.commit(TP, acked) or committed
+        reached = next((end for end in lasts if end not in done), None)
+        first_open = 0 if reached is None else reached - sizes[lasts.index(reached)] + 1
+        assert committed == (offset if reached is None else first_open)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_fence_is_armed_by_its_first_beat():
+    clock, died = Clock(), []
+    fence = Fence(5.0, die=died.append, clock=clock)
+    clock.now = 100.0
+    fence.check()
+    fence.beat()
+    clock.now = 104.9
+    fence.beat()
+    assert died == []
+    assert fence.age() == 0.0
+
+
+def test_a_worker_that_stood_still_too_long_writes_nothing():
+    clock, died = Clock(), []
+    fence = Fence(5.0, die=died.append, clock=clock)
+    fence.beat()
+    clock.now = 5.1
+    fence.check()
+    assert "stood still for 5.1 s" in died[0]
+
+
+@pytest.mark.parametrize("good", ["0.15.2", "0.15.3", "0.15.9.post1"])
+def test_a_tested_faust_is_accepted(good: str):
+    assert check_faust(good) is None
+
+
+@pytest.mark.parametrize("bad", ["0.15.1", "0.16.0", "1.0"])
+def test_an_untested_faust_is_refused_with_what_to_do(bad: str):
+    with pytest.raises(InputError, match=r"faust-streaming .* is installed.*Install a tested"):
+        check_faust(bad)
