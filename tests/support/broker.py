@@ -17,6 +17,7 @@ import socket
 import string
 import struct
 import subprocess
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -393,7 +394,7 @@ def _protocol(*, sasl: bool, tls: bool) -> Protocol:
 def _require(program: str, package: str) -> None:
     if shutil.which(program) is None:
         raise UnavailableError(
-            f"`{program}` is missing: Apache Kafka needs Java 17 and Maven "
+            f"`{program}` is missing: Apache Kafka needs Java 17 or newer, and Maven for its jars "
             f"(on Debian: apt-get install {package})"
         )
 
@@ -439,3 +440,17 @@ def _certify(folder: Path) -> None:
     _run([*new, *signed, *names, *leaf, "-keyout", "server.key", "-out", "server.crt"], folder)
     parts = [folder / "server.key", folder / "server.crt"]
     (folder / "server.pem").write_text("".join(part.read_text() for part in parts))
+
+
+def main() -> int:
+    """Fetches the jars ahead of the tests; without Java the tests say so themselves."""
+    try:
+        Kafka.install()
+    except UnavailableError as error:
+        print(f"{error}\nThe tests of Apache Kafka are skipped without it.", file=sys.stderr)  # noqa: T201
+        return int(os.environ.get("CI") == "true")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
