@@ -327,7 +327,7 @@ class _Tally:
         self.leaks = 0
 
 
-class _Gauge(NamedTuple):
+class _Field(NamedTuple):
     """A series that a reading gives; None: it says nothing about this one."""
 
     name: str
@@ -337,28 +337,28 @@ class _Gauge(NamedTuple):
 
 # Too little evidence is said, never drawn: without it there is no index and no interval.
 _READINGS: Final = (
-    _Gauge(
+    _Field(
         "trustwatch_trust_index", "Trust index, 0-100.", lambda r: r.index if r.enough else None
     ),
-    _Gauge(
+    _Field(
         "trustwatch_trust_index_low",
         "Lower end of the index's interval.",
         lambda r: r.low if r.enough else None,
     ),
-    _Gauge(
+    _Field(
         "trustwatch_trust_index_high",
         "Upper end of the index's interval.",
         lambda r: r.high if r.enough else None,
     ),
-    _Gauge("trustwatch_trust_capital", "Trust earned, 0-100.", lambda r: r.capital),
-    _Gauge("trustwatch_trust_mood_loss", "Points that the mood takes away.", lambda r: r.mood_loss),
-    _Gauge("trustwatch_trust_enough_evidence", "1: the index can be shown.", lambda r: r.enough),
-    _Gauge(
+    _Field("trustwatch_trust_capital", "Trust earned, 0-100.", lambda r: r.capital),
+    _Field("trustwatch_trust_mood_loss", "Points that the mood takes away.", lambda r: r.mood_loss),
+    _Field("trustwatch_trust_enough_evidence", "1: the index can be shown.", lambda r: r.enough),
+    _Field(
         "trustwatch_last_leak_timestamp_seconds",
         "When the latest post that speaks of a leak was written.",
         lambda r: r.latest_leak.at.timestamp() if r.latest_leak else None,
     ),
-    _Gauge(
+    _Field(
         "trustwatch_trust_as_of_timestamp_seconds",
         "Event time of the reading.",
         lambda r: r.at.timestamp(),

@@ -245,7 +245,8 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
     allow_reuse_port = False
     daemon_threads = True
-    request_queue_size = MAX_OPEN
+    # More than a burst of connections: one that finds no place waits a second before it tries again.
+    request_queue_size = 128
 
     def __init__(
         self,
