@@ -245,7 +245,7 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
     allow_reuse_port = False
     daemon_threads = True
-    # More than a burst of connections: one that finds no place waits a second before it tries again.
+    # Room for a burst: a connection that finds no place tries again a second later.
     request_queue_size = 128
 
     def __init__(

@@ -1,5 +1,6 @@
 """The pages of a worker, read over real connections on loopback."""
 
+import errno
 import gzip
 import http.client
 import json
@@ -303,6 +304,12 @@ def test_a_taken_port_is_told_with_the_setting_and_the_fix(worker: Worker) -> No
     expected = rf"metrics\.port = {worker.port} is taken on 127\.0\.0\.1: .*TRUSTWATCH_METRICS_PORT"
     with pytest.raises(InputError, match=expected):
         serve("127.0.0.1", worker.port).start()
+
+
+def test_a_port_that_needs_privileges_is_told_with_the_fix() -> None:
+    refused = PermissionError(errno.EACCES, "Permission denied")
+    told = serve("127.0.0.1", 80)._explain(refused)
+    assert told == "metrics.port = 80 may not be used by this user: set a port from 1024 on"
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "a" * 70 + ".b", "\0"])
