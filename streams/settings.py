@@ -11,7 +11,7 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -400,10 +400,19 @@ def _read_overrides(overrides: Mapping[str, str]) -> dict[str, _Given]:
     return {name: _Given(value, COMMAND_LINE, 2) for name, value in overrides.items()}
 
 
-def _unknown(what: str, where: str, word: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    hint = f": did you mean {close[0]}?" if close else f"; known are: {', '.join(known)}"
-    return f"unknown setting {what} ({where}){hint}"
+def _unknown(what: str, where: str, word: str, known: Iterable[str]) -> str:
+    """Word the refusal of a name, with the one that was meant or those that there are."""
+    names = list(known)
+    # Common to all variables: it would make every one of them a close match.
+    tails = {name.removeprefix(PREFIX): name for name in names}
+    if close := difflib.get_close_matches(word.removeprefix(PREFIX), tails, n=1):
+        return f"unknown setting {what} ({where}): did you mean {tails[close[0]]}?"
+    section = re.split(r"[._]", word.removeprefix(PREFIX))[0]
+    of_section = [name for tail, name in tails.items() if re.split(r"[._]", tail)[0] == section]
+    choice = of_section or [
+        PREFIX + name.upper() + "_…" if word.startswith(PREFIX) else name for name in SECTIONS
+    ]
+    return f"unknown setting {what} ({where}); there are: {', '.join(choice)}"
 
 
 def _read_secrets(given: Mapping[str, _Given]) -> dict[str, _Given]:

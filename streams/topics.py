@@ -12,7 +12,7 @@ from kafka.errors import UnknownTopicOrPartitionError, for_code
 
 from streams import clients, records
 from streams.clients import LARGEST_LETTER, LARGEST_POST
-from streams.errors import BrokerError, TopicsError
+from streams.errors import BrokerError, InputError, TopicsError
 from streams.settings import Settings
 
 TABLE = "rows"
@@ -262,15 +262,21 @@ def require(kafka_admin: KafkaAdminClient, name: str) -> int:
     return found[name]
 
 
-def schemas(settings: Settings) -> dict[str, Any]:
-    """Return the JSON Schemas of the records, by the name of their topic."""
-    topics = Topics(settings)
+def schemas(settings: Settings, topic: str | None = None) -> dict[str, Any]:
+    """Return the JSON Schemas of the records: by topic, or of one topic alone.
+
+    Raises:
+        InputError: no such topic has a schema.
+    """
+    if topic is not None and topic not in _RECORDS:
+        raise InputError(f"there is no schema for {topic!r}; there is for {', '.join(_RECORDS)}")
+    wanted = _RECORDS if topic is None else {topic: _RECORDS[topic]}
     references, definitions = msgspec.json.schema_components(
-        list(_RECORDS.values()), ref_template="#/$defs/{name}"
+        list(wanted.values()), ref_template="#/$defs/{name}"
     )
-    names = [getattr(topics, short) for short in _RECORDS]
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "topics": dict(zip(names, references, strict=True)),
-        "$defs": definitions,
-    }
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    if topic is not None:
+        return dialect | references[0] | {"$defs": definitions}
+    names = [getattr(Topics(settings), short) for short in wanted]
+    topics = dict(zip(names, references, strict=True))
+    return dialect | {"topics": topics, "$defs": definitions}
