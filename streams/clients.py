@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
@@ -115,6 +115,7 @@ def consumer(kafka: Kafka) -> Iterator[KafkaConsumer]:
             auto_offset_reset="earliest",
             request_timeout_ms=int(max(kafka.timeout, 1) * 1000) + 1000,
             fetch_max_wait_ms=100,
+            allow_auto_create_topics=False,
             max_partition_fetch_bytes=LARGEST_LETTER,
         )
         try:
@@ -137,9 +138,12 @@ def producer(kafka: Kafka, **options: Any) -> Iterator[KafkaProducer]:
             enable_idempotence=True,
             max_request_size=LARGEST_LETTER,
             max_block_ms=int(kafka.timeout * 1000),
+            allow_auto_create_topics=False,
             **options,
         )
         try:
             yield client
         finally:
-            client.close(timeout=0)
+            # It raises when records are left; whoever wants to know has asked their futures.
+            with suppress(KafkaError):
+                client.close(timeout=0)
