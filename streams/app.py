@@ -1,14 +1,15 @@
 """Where Kafka meets the stages: the Faust app of a worker, and nowhere else."""
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import wraps
 from itertools import chain
 from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError
-from mode.utils.logging import get_logger
 from yarl import URL
 
 from streams.security import faust_credentials
@@ -17,12 +18,8 @@ from streams.tables import Books
 from streams.transport import AS_IS, Fence, Transport, check_faust
 from streams.worker import Worker
 
-BEAT = 0.25
-"""Seconds between two beats of the event loop."""
 FENCE_SHARE = 0.7
 """Share of the session after which a worker that stood still writes nothing more."""
-SILENCE = 60.0
-"""Seconds between two readings of silent brands, when the wall clock decays the index."""
 SEND_TIMEOUT = 60.0
 """Seconds that a send may take, a broker's restart included."""
 QUEUED_CHUNKS = 16
@@ -32,7 +29,7 @@ TABLE = "rows"
 Die = Callable[[str], Any]
 """Ends the process at once with a message; what was not acknowledged is done again."""
 
-log = get_logger(__name__)
+log = logging.getLogger("trustwatch")
 
 
 def new_fence(settings: Settings, *, die: Die) -> Fence:
@@ -40,9 +37,7 @@ def new_fence(settings: Settings, *, die: Die) -> Fence:
     return Fence(FENCE_SHARE * settings.kafka.session_timeout, die=die)
 
 
-def create_app(
-    worker: Worker, *, die: Die, transport: type[Transport] = Transport
-) -> faust.App:
+def create_app(worker: Worker, *, die: Die, transport: type[Transport] = Transport) -> faust.App:
     """Return the app of a worker, not started; the worker gets its `app` and `table`.
 
     Args:
@@ -68,8 +63,8 @@ def create_app(
     for stage in settings.worker.stages:
         topic, batch = batches[stage]
         source = app.topic(topic, key_serializer=AS_IS, value_serializer=AS_IS)
-        app.agent(source, name=stage)(_agent(app, batch, settings=settings, die=die))
-    _watch(app, worker, die=die)
+        app.agent(source, name=stage)(_agent(app, _or_die(batch, die=die), settings=settings))
+    _beside(app, worker, die=die)
     return app
 
 
@@ -124,62 +119,47 @@ def _agent(
     batch: Callable[[Sequence[Any]], Awaitable[None]],
     *,
     settings: Settings,
-    die: Die,
 ) -> Callable[[Any], Awaitable[None]]:
-    """Return an agent that hands over batches and lets nothing escape.
-
-    Faust acknowledges a batch whose agent raised, so an error that is not about the data ends the
-    process instead: nothing of the batch is acknowledged, and it is done again after a restart.
-    """
+    """Return an agent that hands over batches."""
     worker = settings.worker
 
     async def agent(stream: Any) -> None:
         async for events in stream.take_events(worker.take, within=worker.within):
-            try:
-                chunks = (app.transport.records(event.message) for event in events)
-                await batch(list(chain.from_iterable(chunks)))
-            except asyncio.CancelledError:
-                raise
-            except KafkaError as exc:
-                die(f"Kafka did not take what was sent ({exc!r}); start the worker again")
-            except Exception as exc:  # noqa: BLE001 -- see above: nothing may be acknowledged
-                log.exception("A batch failed for a reason that is not in its records")
-                die(f"a batch failed: {exc!r}; this is a fault of Trustwatch, please report it")
+            chunks = (app.transport.records(event.message) for event in events)
+            await batch(list(chain.from_iterable(chunks)))
 
     return agent
 
 
-def _watch(app: faust.App, worker: Worker, *, die: Die) -> None:
-    """Add what goes on beside the stages: beats, readings, brands, lag."""
+def _beside(app: faust.App, worker: Worker, *, die: Die) -> None:
+    """Add what goes on beside the stages."""
 
-    async def beat() -> None:
-        while True:
-            worker.fence.beat()
-            await asyncio.sleep(BEAT)
-
-    async def watch() -> None:
-        pause = worker.settings.trust.tick
-        while not app.should_stop:
-            await asyncio.sleep(pause)
-            if app.tables.actives_ready:
-                try:
-                    pause = await worker.watch()
-                except KafkaError as exc:
-                    die(f"Kafka did not take the readings ({exc!r}); start the worker again")
-
-    async def look() -> None:
-        while not app.should_stop:
-            await asyncio.sleep(worker.settings.brands.reload or SILENCE)
-            await worker.look()
-
-    for task in (beat, watch, look):
-        app.task(task)
-    app.on_rebalance_complete.connect(_owner(worker), weak=False)
-
-
-def _owner(worker: Worker) -> Callable[..., Awaitable[None]]:
     async def own(*_: Any, **__: Any) -> None:
         worker.metrics.rebalanced()
         worker.own()
 
-    return own
+    for task in (worker.keep_beating, worker.keep_watching, worker.keep_looking):
+        app.task(_or_die(task, die=die))
+    app.on_rebalance_complete.connect(own, weak=False)
+
+
+def _or_die(work: Callable[..., Awaitable[None]], *, die: Die) -> Callable[..., Awaitable[None]]:
+    """Return the same work, from which nothing escapes.
+
+    Faust acknowledges a batch whose agent raised, and a task that raised ends in silence. An error
+    that gets here is not about a record: nothing may be acknowledged, so the process ends.
+    """
+
+    @wraps(work)
+    async def guarded(*args: Any) -> None:
+        try:
+            await work(*args)
+        except asyncio.CancelledError:
+            raise
+        except KafkaError as exc:
+            die(f"Kafka did not take what was sent ({exc!r}); start the worker again")
+        except Exception as exc:
+            log.exception("A batch failed for a reason that is not in its records")
+            die(f"{exc!r}; this is a fault of Trustwatch, please report it")
+
+    return guarded

@@ -11,6 +11,7 @@ QUIET = {
     "asyncio": logging.WARNING,
     "faust": logging.WARNING,
     "mode": logging.WARNING,
+    "streams": logging.WARNING,
 }
 """Loggers that say at INFO what only their authors need."""
 

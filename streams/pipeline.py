@@ -117,7 +117,7 @@ class Judge:
                 yield record, post, matches
 
     async def _verdicts(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
-        """Classify a batch; if that fails, text by text, so that one cannot take the others down."""
+        """Classify a batch; if that fails, text by text: one must not take the others down."""
         if not texts:
             return []
         try:
@@ -321,8 +321,13 @@ def reading(brand: str, ledger: Ledger, *, now: int, rule: trust.Rule, late: int
     return TrustReading(
         brand=brand,
         at=instant(now),
-        **{name: round(value, 6) for name, value in result._asdict().items() if name != "enough"},
+        index=round(result.index, 6),
+        low=round(result.low, 6),
+        high=round(result.high, 6),
         enough=result.enough,
+        capital=round(result.capital, 6),
+        mood=round(result.mood, 6),
+        mood_loss=round(result.mood_loss, 6),
         shocks=(),
         negative=counts[0],
         neutral=counts[1],

@@ -2,11 +2,9 @@
 
 import asyncio
 import dataclasses
-import faulthandler
 import logging
 import os
 import platform
-import signal
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -26,13 +24,24 @@ from streams.pipeline import Judge, in_thread
 from streams.server import Server
 from streams.settings import Settings
 from streams.topics import Topics, check_topics
+from streams.transport import Transport
 from streams.worker import Worker
 
 log = logging.getLogger("trustwatch")
 
 
-def run(settings: Settings) -> NoReturn:
+def run(
+    settings: Settings,
+    *,
+    classifier: Classifier | None = None,
+    transport: type[Transport] = Transport,
+) -> NoReturn:
     """Run one worker; the process ends with it: 0 after SIGTERM or SIGINT, 1 after a fault.
+
+    Args:
+        settings: all that can be set.
+        classifier: judges the posts; None: the model of the settings.
+        transport: how records reach the agents.
 
     Raises:
         InputError: the settings, the brands file or the model cannot be used.
@@ -40,15 +49,16 @@ def run(settings: Settings) -> NoReturn:
         BrokerError: no broker answers.
     """
     set_up(settings.log.level)
-    faulthandler.register(signal.SIGUSR1)
     settings = named(settings)
     brands = BrandsFile(settings.brands.file)
-    classifier = load_classifier(settings.model.name)
+    classifier = classifier or load_classifier(settings.model.name)
     check_topics(settings)
-    metrics = Metrics(CollectorRegistry())
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, max_brands=settings.metrics.max_brands)
     worker = build(settings, brands=brands, classifier=classifier, metrics=metrics)
+    create_app(worker, die=die, transport=transport)
     server = Server(
-        metrics.registry,
+        registry,
         host=settings.metrics.host,
         port=settings.metrics.port,
         health=worker.health,
@@ -61,7 +71,7 @@ def run(settings: Settings) -> NoReturn:
 def build(
     settings: Settings, *, brands: BrandsFile, classifier: Classifier, metrics: Metrics
 ) -> Worker:
-    """Return a worker with its app, not started."""
+    """Return a worker that has no app yet."""
     if not settings.privacy.key.reveal():
         log.warning("privacy.key is not set: authors are left out of the mentions")
     metrics.build(
@@ -70,7 +80,7 @@ def build(
         faust=version("faust-streaming"),
         python=platform.python_version(),
     )
-    worker = Worker(
+    return Worker(
         settings=settings,
         judge=judge_of(settings, brands=brands, classifier=classifier),
         brands=brands,
@@ -78,8 +88,6 @@ def build(
         fence=new_fence(settings, die=die),
         topics=Topics(settings),
     )
-    create_app(worker, die=die)
-    return worker
 
 
 def judge_of(settings: Settings, *, brands: BrandsFile, classifier: Classifier) -> Judge:

@@ -19,13 +19,8 @@ class Books(faust.Table):  # type: ignore[misc]
     """
 
     def __init__(self, app: faust.App, *, clock: Callable[[], float], **kwargs: Any) -> None:
-        super().__init__(
-            app,
-            key_serializer=AS_IS,
-            value_serializer=AS_IS,
-            recovery_buffer_size=1,
-            **kwargs,
-        )
+        super().__init__(app, key_type=bytes, value_type=bytes, recovery_buffer_size=1, **kwargs)
+        self.key_serializer = self.value_serializer = AS_IS
         self.books: dict[int, Book] = {}
         self._clock = clock
         self._known: dict[int, int] = {}

@@ -11,19 +11,18 @@ neither compacted nor, as a rule, written in transactions:
 - sends are idempotent, and made in batches of our own.
 """
 
-import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import faust
-from aiokafka.structs import RecordMetadata
 from faust.serializers.codecs import Codec, register
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
-from mode.utils.logging import get_logger
 from yarl import URL
 
 from streams.errors import InputError
@@ -33,7 +32,7 @@ TESTED = ((0, 15, 2), (0, 16, 0))
 
 AS_IS = "trustwatch-as-is"
 
-log = get_logger(__name__)
+log = logging.getLogger("trustwatch")
 
 
 class _AsIs(Codec):  # type: ignore[misc]
@@ -70,7 +69,8 @@ class Out(NamedTuple):
     headers: Sequence[tuple[str, bytes]] = ()
 
 
-class Sent(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Sent:
     """A batch on the broker: its first offset and its number of records."""
 
     offset: int
@@ -160,7 +160,11 @@ class Fence:
     """
 
     def __init__(
-        self, limit: float, *, die: Callable[[str], Any], clock: Callable[[], float] = time.monotonic
+        self,
+        limit: float,
+        *,
+        die: Callable[[str], Any],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limit = limit
         self._die = die
@@ -196,11 +200,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     def _wiring(self) -> "Transport":
         return self.transport  # type: ignore[no-any-return]
 
-    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:  # noqa: D102
         self.gate.close()
         await super().on_partitions_revoked(revoked)
 
-    async def perform_seek(self) -> None:
+    async def perform_seek(self) -> None:  # noqa: D102
         await super().perform_seek()
         tps = [tp for tp in self.assignment() if tp.topic in self._wiring.sources]
         earliest = await self.earliest_offsets(*tps) if tps else {}
@@ -212,7 +216,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 self._wiring.on_expired(starts[tp] - committed)
         self.gate.open(starts)
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+    async def getmany(  # noqa: D102 -- Faust's own
+        self,
+        timeout: float,  # noqa: ASYNC109
+    ) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         records, active = await self._wait_next_records(timeout)
         # Read after the fetch: read before it, changelog records are dropped and recovery hangs.
         generation = self.app.consumer_generation_id
@@ -224,11 +231,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         for tp, run in records.items():
             if not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
-            run = await self._admit(tp, run)
-            for at in range(0, len(run), self._wiring.chunk):
+            admitted = await self._admit(tp, run)
+            for at in range(0, len(admitted), self._wiring.chunk):
                 if not self.flow_active or self.app.consumer_generation_id != generation:
                     return
-                yield tp, self._deliver(tp, run[at : at + self._wiring.chunk])
+                yield tp, self._deliver(tp, admitted[at : at + self._wiring.chunk])
 
     async def _seek_back(self) -> None:
         try:
@@ -241,7 +248,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             return run
         admitted = self.gate.admit(tp, run)
         if admitted.seek is not None:
-            self.log.info("%s/%s: seeking back to %s", tp.topic, tp.partition, admitted.seek)
+            log.info("%s/%s: seeking back to %s", tp.topic, tp.partition, admitted.seek)
             await self._seek(tp, admitted.seek)
         return admitted.records
 
@@ -292,7 +299,7 @@ class Producer(driver.Producer):  # type: ignore[misc]
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
 
-    async def on_start(self) -> None:
+    async def on_start(self) -> None:  # noqa: D102
         await super().on_start()
         # key_partition fails on a topic whose metadata was never asked for.
         for topic in self.transport.targets:
@@ -329,8 +336,8 @@ class Producer(driver.Producer):  # type: ignore[misc]
     def _batches(self, records: Iterable[Out]) -> Iterable[Any]:
         batch = self._producer.create_batch()
         now = int(time.time() * 1000)
-        for record in records:
-            fields = {**record._asdict(), "timestamp": now}
+        for key, value, headers in records:
+            fields = {"key": key, "value": value, "headers": list(headers), "timestamp": now}
             if batch.append(**fields) is None:
                 yield batch
                 batch = self._producer.create_batch()

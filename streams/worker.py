@@ -1,12 +1,16 @@
 """A worker: carries batches from Kafka through the stages and back, and counts what it does."""
 
 import asyncio
+import os
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, Literal
 
 import faust
@@ -14,6 +18,7 @@ import msgspec
 
 from streams.brands import BrandsFile
 from streams.domain import trust
+from streams.domain.brands import Brand
 from streams.domain.row import HOUR, LABELS
 from streams.metrics import Metrics
 from streams.pipeline import Judge, Letter, follow, reading
@@ -25,6 +30,12 @@ from streams.tables import Books
 from streams.topics import Topics
 from streams.transport import Consumer, Fence, Out, Producer
 
+BEAT = 0.25
+"""Seconds between two beats of the event loop."""
+LOOK = 5.0
+"""Seconds between two looks at the lag."""
+SILENCE = 60.0
+"""Seconds between two readings of silent brands, when the wall clock decays the index."""
 READING_SHARE = 0.05
 """Most of a worker's time that may go into readings: with many brands, ticks grow longer."""
 
@@ -49,6 +60,7 @@ class Worker:
     draining: bool = False
     dirty: set[str] = field(default_factory=set)
     _homes: dict[str, int] = field(default_factory=dict)
+    _known: dict[str, Brand] = field(default_factory=dict)
 
     @property
     def producer(self) -> Producer:
@@ -108,6 +120,32 @@ class Worker:
             for entries in book.close(day):
                 await self.table.save(partition, entries, self.producer)
 
+    async def keep_beating(self) -> None:
+        """Show that the event loop is alive."""
+        # Faust would open a debugger at this signal.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, self.dump)
+        while True:
+            self.fence.beat()
+            await asyncio.sleep(BEAT)
+
+    async def keep_watching(self) -> None:
+        """Publish readings for as long as the app runs."""
+        pause = self.settings.trust.tick
+        while not self.app.should_stop:
+            await asyncio.sleep(pause)
+            if self.app.tables.actives_ready:
+                pause = await self.watch()
+
+    async def keep_looking(self) -> None:
+        """Look around for as long as the app runs."""
+        aired = time.monotonic()
+        while not self.app.should_stop:
+            await asyncio.sleep(self.settings.brands.reload or LOOK)
+            await self.look()
+            if self.settings.trust.clock == "wall" and time.monotonic() - aired > SILENCE:
+                aired = time.monotonic()
+                self.own()
+
     async def watch(self) -> float:
         """Publish the readings of the brands with news; return the seconds to wait for the next."""
         began = time.monotonic()
@@ -128,20 +166,19 @@ class Worker:
         """Return the reading of a brand, None when it is not ours or was never heard of."""
         partition = self._home(brand)
         book = self.table.books.get(partition)
-        known = self.brands.matcher.get(brand)
-        if book is None or known is None or brand not in book.ledgers:
+        if book is None or brand not in book.ledgers or brand not in self._known:
             return None
         ledger = book.ledgers[brand]
         wall = self.settings.trust.clock == "wall"
         now = int(time.time() * 1000) if wall else ledger.latest
-        rule = replace(rule_of(self.settings.trust), balance=known.balance)
+        rule = replace(rule_of(self.settings.trust), balance=self._known[brand].balance)
         return reading(brand, ledger, now=now, rule=rule, late=book.late)
 
     def own(self) -> None:
         """Show the brands that this worker looks after, and no others; read them all again."""
         owned = self.table.owned()
-        known = [brand.id for brand in self.brands.matcher.brands]
-        mine = {brand for brand in known if self._home(brand) in owned}
+        self._known = {brand.id: brand for brand in self.brands.matcher.brands}
+        mine = {brand for brand in self._known if self._home(brand) in owned}
         self.metrics.own(mine)
         self.dirty |= mine
 
@@ -154,6 +191,15 @@ class Worker:
         self.metrics.assigned(lags)
         for tp, records in lags.items():
             self.metrics.lag(tp.topic, tp.partition, records)
+
+    def dump(self) -> Path:
+        """Write the exact sums of the books of this worker to its data folder, for comparison."""
+        books = {p: self.table.book(p).totals() for p in sorted(self.table.owned())}
+        late = sum(book.late for book in self.table.books.values())
+        path = Path(self.settings.worker.data_dir or gettempdir()) / f"books-{os.getpid()}.json"
+        part = path.with_suffix(".part")
+        part.write_bytes(_encode({"partitions": books, "late": late}))
+        return part.replace(path)
 
     def health(self) -> Health:
         """Return what `/healthz` and `/readyz` tell; called from the server's thread."""

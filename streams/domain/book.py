@@ -150,9 +150,11 @@ class Book:
         """Apply an entry read from the changelog."""
         kind, _, rest = key.decode().partition("|")
         if kind == "r":
-            self._apply_row(*rest.split("|", 1), value)
+            brand, post = rest.split("|", 1)
+            self._apply_row(brand, post, value)
         elif kind == "d":
-            self._apply_day(*rest.split("|", 1), value)
+            brand, day = rest.split("|", 1)
+            self._apply_day(brand, int(day), value)
         elif kind == "x":
             self._apply_deletion(rest, value)
         elif value is not None:
@@ -172,12 +174,12 @@ class Book:
             if brand in self.ledgers:
                 self.ledgers[brand].drop(post)
 
-    def _apply_day(self, brand: str, day: str, value: bytes | None) -> None:
+    def _apply_day(self, brand: str, day: int, value: bytes | None) -> None:
         ledger = self.ledgers.setdefault(brand, Ledger())
         if value is not None:
-            self._shed(brand, ledger.close(int(day), _decode_day(value)))
-        elif int(day) in ledger.closed:
-            ledger.forget(int(day))
+            self._shed(brand, ledger.close(day, _decode_day(value)))
+        elif day in ledger.closed:
+            ledger.forget(day)
 
     def _apply_deletion(self, post: str, value: bytes | None) -> None:
         if value is None:
@@ -186,6 +188,14 @@ class Book:
         self.deleted[post] = int(value)
         for ledger in self.ledgers.values():
             ledger.withdraw(post)
+
+    def totals(self) -> dict[str, dict[int, list[int]]]:
+        """Return the exact sums by brand and hour, to compare books with one another."""
+        return {
+            brand: {hour: sums.dump() for hour, sums in sorted(ledger.hours.items())}
+            for brand, ledger in sorted(self.ledgers.items())
+            if ledger.hours
+        }
 
     def _is_closed(self, brand: str, day: int) -> bool:
         if day <= self.horizon:

@@ -13,8 +13,8 @@ Good mood adds nothing, bad mood costs at once, only lasting evidence raises the
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,7 +52,7 @@ class Rule:
     """With a share of prior above this, there is not enough evidence for a verdict."""
 
 
-class Reading(NamedTuple):
+class Reading(msgspec.Struct, frozen=True):
     """The index of a brand at an instant, 0 to 100, and what it is made of.
 
     `index = capital - mood_loss`; `low` and `high` bound it at 95 %; without `enough` evidence

@@ -39,7 +39,10 @@ def test_a_brand_nobody_speaks_of_is_unknown():
     reading = at(Ledger(), 0)
     assert not reading.enough
     assert reading.index == pytest.approx(50.0)
-    assert (reading.low, reading.high) == (pytest.approx(28.6, abs=0.1), pytest.approx(71.4, abs=0.1))
+    assert (reading.low, reading.high) == (
+        pytest.approx(28.6, abs=0.1),
+        pytest.approx(71.4, abs=0.1),
+    )
 
 
 def test_the_formula_worked_by_hand():

@@ -1,0 +1,534 @@
+"""Faults against real workers on a real broker, and an exact comparison afterwards.
+
+A run feeds posts at a steady rate while one scenario kills, freezes or scales the workers or the
+broker; a supervisor starts again whatever ended. When all lag is gone, three states must agree in
+every count and every sum: that rebuilt from the changelog, the workers' own, and an offline fold
+of the posts that are on the broker.
+"""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from streams.domain.book import Book
+from streams.domain.brands import Brand, Matcher
+from streams.pipeline import Judge, follow
+from streams.settings import Settings, load_settings
+from streams.topics import Topics
+from tests.support.broker import ROOT, Kafka
+from tests.support.free import Free
+
+SESSION = 8.0
+"""Seconds of the workers' session: the broker's least is 6."""
+SPAN = timedelta(days=5)
+"""Event time that a run covers: long enough for days to close while faults happen."""
+IDLE = 6.0
+"""Seconds without mentions after which a source holds no day open."""
+NAMES = [
+    f"{first}{last}"
+    for first in ("Bel", "Cor", "Dan", "Fir", "Gal")
+    for last in ("avo", "betta", "cino", "dora", "elix", "fonte", "gria", "huna", "isto", "jola")
+]
+BRANDS = tuple(Brand(id=name.lower(), name=name) for name in NAMES)
+
+Totals = dict[str, dict[int, list[int]]]
+
+
+def brands_file(folder: Path) -> Path:
+    """Write the brands of a run; return the file."""
+    path = folder / "brands.toml"
+    path.write_text("".join(f'[[brand]]\nid = "{b.id}"\nname = "{b.name}"\n' for b in BRANDS))
+    return path
+
+
+def posts(seed: int, count: int) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield key, value and `received` of posts: repeats, deletions and rubbish among them."""
+    rng = random.Random(seed)
+    start = datetime.now(UTC) - SPAN
+    for number in range(count):
+        at = start + SPAN * number / count - timedelta(seconds=rng.uniform(0, 600))
+        received = at.isoformat().encode()
+        chance = rng.random()
+        known = f"p{rng.randrange(number + 1)}"
+        if chance < 0.005:
+            yield f"bad{number}".encode(), b'{"id": ' + b"x" * rng.randrange(9), received
+            continue
+        name = known if chance < 0.02 else f"p{number}"
+        post = {"id": name, "created_at": at.isoformat(), "source": rng.choice(("forum", "rss"))}
+        if chance < 0.01:
+            post["deleted"] = True  # type: ignore[assignment]
+        else:
+            named = " and ".join(rng.sample(NAMES, rng.choice((0, 1, 1, 1, 2))))
+            post["text"] = f"post {number}: so much for {named} today, said my neighbour {chance}"
+        yield name.encode(), json.dumps(post).encode(), received
+
+
+class Feeder(threading.Thread):
+    """Publishes posts at a rate; every delivery is acknowledged in the end."""
+
+    def __init__(self, broker: str, topic: str, *, seed: int, count: int, rate: float) -> None:
+        super().__init__(daemon=True)
+        self._options = {"bootstrap_servers": broker, "linger_ms": 5}
+        self._topic, self._seed, self._count, self._rate = topic, seed, count, rate
+        self.sent = 0
+        self.failed = 0
+
+    def run(self) -> None:
+        """Send them all."""
+        producer = KafkaProducer(**self._options, delivery_timeout_ms=300_000)
+        began = time.monotonic()
+        for key, value, received in posts(self._seed, self._count):
+            sending = producer.send(
+                self._topic, key=key, value=value, headers=[("received", received)]
+            )
+            sending.add_errback(self._count_failure)
+            self.sent += 1
+            ahead = began + self.sent / self._rate - time.monotonic()
+            if ahead > 0.01:
+                time.sleep(ahead)
+        producer.flush(300)
+        producer.close()
+
+    def _count_failure(self, _: object) -> None:
+        self.failed += 1
+
+
+@dataclass
+class Process:
+    """A worker process that its supervisor keeps alive."""
+
+    name: str
+    command: list[str]
+    env: dict[str, str]
+    folder: Path
+    wanted: bool = False
+    starts: int = 0
+    popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process exists."""
+        return self.popen is not None and self.popen.poll() is None
+
+    def start(self) -> None:
+        """Start it, and keep it running."""
+        self.wanted = True
+        self.starts += 1
+        with (self.folder / f"{self.name}.log").open("ab") as log:
+            self.popen = subprocess.Popen(
+                self.command,
+                cwd=ROOT,
+                env=self.env,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def signal(self, sign: signal.Signals) -> None:
+        """Send it a signal."""
+        if self.running and self.popen is not None:
+            self.popen.send_signal(sign)
+
+    def kill(self) -> None:
+        """SIGKILL it and wait for its end; the supervisor starts it again."""
+        if self.popen is not None:
+            self.signal(signal.SIGKILL)
+            self.popen.wait()
+
+    def stop(self, timeout: float = 60.0) -> int:
+        """SIGTERM it for good; return its exit code."""
+        self.wanted = False
+        self.signal(signal.SIGTERM)
+        assert self.popen is not None
+        return self.popen.wait(timeout)
+
+
+@dataclass
+class Found:
+    """What a run found."""
+
+    scenario: str
+    seed: int
+    transport: str
+    posts: int = 0
+    mentions: int = 0
+    mentions_written: int = 0
+    lost: int = 0
+    doubled: int = 0
+    sums_differ: int = 0
+    workers_differ: int = 0
+    letters: int = 0
+    letters_missing: int = 0
+    late: int = 0
+    days_closed: int = 0
+    rows_left: int = 0
+    starts: int = 0
+    exits: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    did: list[str] = field(default_factory=list)
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing was lost, doubled or different."""
+        wrong = (self.lost, self.doubled, self.sums_differ, self.workers_differ)
+        return not any(wrong) and not self.letters_missing and not self.late
+
+
+class Run:
+    """One run: topics, workers, feeder, and what is done to them."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        folder: Path,
+        *,
+        scenario: str,
+        seed: int,
+        count: int,
+        rate: float,
+        faust: bool = False,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.kafka, self.folder, self._say = kafka, folder, say
+        self.rng = random.Random(seed)
+        self.found = Found(scenario, seed, "faust" if faust else "ours")
+        self._command = [sys.executable, "-m", "tests.support.free", "--pause=0.01"]
+        self._command += ["--faust"] if faust else []
+        self._env = self._environment(f"{scenario}-{seed}-{int(time.time())}")
+        self.settings: Settings = load_settings(env=self._env)
+        self.topics = Topics(self.settings)
+        self.workers: list[Process] = []
+        self._count, self._rate, self._seed = count, rate, seed
+        self._began = time.monotonic()
+        self._over = threading.Event()
+
+    def _environment(self, name: str) -> dict[str, str]:
+        return {
+            **{k: v for k, v in os.environ.items() if not k.startswith("TRUSTWATCH_")},
+            "TRUSTWATCH_KAFKA_BROKER": self.kafka.bootstrap,
+            "TRUSTWATCH_KAFKA_PREFIX": f"{name}.",
+            "TRUSTWATCH_KAFKA_GROUP": name,
+            "TRUSTWATCH_KAFKA_SESSION_TIMEOUT": str(SESSION),
+            "TRUSTWATCH_KAFKA_HEARTBEAT": "2",
+            "TRUSTWATCH_BRANDS_FILE": str(brands_file(self.folder)),
+            "TRUSTWATCH_WORKER_DATA_DIR": str(self.folder),
+            "TRUSTWATCH_METRICS_PORT": "0",
+            "TRUSTWATCH_TRUST_IDLE_AFTER": str(IDLE),
+        }
+
+    def say(self, what: str) -> None:
+        """Note and tell what is being done."""
+        line = f"{time.monotonic() - self._began:6.1f} s  {what}"
+        self.found.did.append(line)
+        self._say(line)
+
+    def worker(self, number: int) -> Process:
+        """Return worker `number`, started if it is not."""
+        while len(self.workers) <= number:
+            name = f"worker-{len(self.workers)}"
+            env = {**self._env, "TRUSTWATCH_WORKER_INSTANCE": f"{self.settings.kafka.group}-{name}"}
+            self.workers.append(Process(name, self._command, env, self.folder))
+        if not self.workers[number].running:
+            self.workers[number].start()
+        return self.workers[number]
+
+    def pause(self, low: float, high: float) -> None:
+        """Let it work for a random while."""
+        time.sleep(self.rng.uniform(low, high))
+
+    def play(self, act: Callable[["Run"], None]) -> Found:
+        """Feed, do the faults, wait until all is worked off, compare; return what was found."""
+        _create_topics(self.settings)
+        feeder = Feeder(
+            self.kafka.bootstrap,
+            self.topics.posts,
+            seed=self._seed,
+            count=self._count,
+            rate=self._rate,
+        )
+        threading.Thread(target=self._supervise, daemon=True).start()
+        try:
+            self.worker(0)
+            self.worker(1)
+            feeder.start()
+            act(self)
+            feeder.join()
+            self.say(f"all {feeder.sent} posts are sent")
+            assert feeder.failed == 0, "the feeder could not deliver: nothing can be compared"
+            self._settle()
+            self._compare()
+        finally:
+            self._end()
+        self.found.seconds = round(time.monotonic() - self._began, 1)
+        return self.found
+
+    def _supervise(self) -> None:
+        while not self._over.wait(0.2):
+            for worker in self.workers:
+                if worker.wanted and not worker.running:
+                    worker.start()
+
+    def _end(self) -> None:
+        wanted = [worker for worker in self.workers if worker.wanted]
+        self._over.set()
+        for worker in wanted:
+            worker.signal(signal.SIGCONT)
+            try:
+                self.found.exits.append(worker.stop(30))
+            except subprocess.TimeoutExpired:
+                self.found.exits.append(-9)
+                worker.kill()
+        self.found.starts = sum(worker.starts for worker in self.workers)
+
+    def _settle(self, timeout: float = 60.0) -> None:
+        """Return when the group has nothing left to read."""
+        end = time.monotonic() + timeout
+        calm = 0
+        while calm < 3:
+            assert time.monotonic() < end, f"still {self._lag()} records behind: see {self.folder}"
+            time.sleep(0.7)
+            try:
+                calm = calm + 1 if self._lag() == 0 else 0
+            except KafkaError:
+                calm = 0
+        self.say("all is worked off")
+
+    def _lag(self) -> int:
+        with _reader(self.kafka.bootstrap, group_id=self.settings.kafka.group) as reader:
+            lag = 0
+            for topic in (self.topics.posts, self.topics.mentions):
+                parts = _partitions(reader, topic)
+                for part, end in reader.end_offsets(parts).items():
+                    lag += end - (reader.committed(part) or 0)
+            return lag
+
+    def _compare(self) -> None:
+        read = {
+            name: self._read(getattr(self.topics, name))
+            for name in ("posts", "mentions", "changelog", "rejected")
+        }
+        found = self.found
+        found.posts, found.mentions_written = len(read["posts"]), len(read["mentions"])
+        expected, bad, found.mentions = asyncio.run(_offline(read["posts"]))
+        books: dict[int, Book] = defaultdict(Book)
+        for record in read["changelog"]:
+            books[record.partition].apply(record.key, record.value)
+        rebuilt = {brand: t for book in books.values() for brand, t in book.totals().items()}
+        found.lost, found.doubled, found.sums_differ = _differences(expected, rebuilt)
+        mine, found.late = self._dumped()
+        found.workers_differ = sum(_differences(expected, mine))
+        found.letters = len(bad)
+        letters = {
+            (int(h["source_partition"]), int(h["source_offset"]))
+            for h in (dict(record.headers) for record in read["rejected"])
+        }
+        found.letters_missing = len(bad ^ letters)
+        found.days_closed = sum(
+            len(b.closed) for book in books.values() for b in book.ledgers.values()
+        )
+        found.rows_left = sum(len(b.rows) for book in books.values() for b in book.ledgers.values())
+
+    def _dumped(self) -> tuple[Totals, int]:
+        """Return what the workers themselves hold, and how many mentions came too late."""
+        totals: Totals = {}
+        late = 0
+        for worker in self.workers:
+            if not worker.running or worker.popen is None:
+                continue
+            path = self.folder / f"books-{worker.popen.pid}.json"
+            worker.signal(signal.SIGUSR2)
+            end = time.monotonic() + 10
+            while not path.exists() and time.monotonic() < end:
+                time.sleep(0.05)
+            dump = json.loads(path.read_bytes())
+            late += dump["late"]
+            for books in dump["partitions"].values():
+                for brand, hours in books.items():
+                    assert brand not in totals, f"{brand} is in two workers"
+                    totals[brand] = {int(hour): sums for hour, sums in hours.items()}
+        return totals, late
+
+    def _read(self, topic: str) -> list[Any]:
+        with _reader(self.kafka.bootstrap) as reader:
+            parts = _partitions(reader, topic)
+            ends = reader.end_offsets(parts)
+            reader.assign(parts)
+            reader.seek_to_beginning(*parts)
+            records: list[Any] = []
+            while any(reader.position(part) < end for part, end in ends.items()):
+                for some in reader.poll(1_000, max_records=5_000).values():
+                    records += some
+            return records
+
+
+@contextmanager
+def _reader(broker: str, **options: Any) -> Iterator[KafkaConsumer]:
+    consumer = KafkaConsumer(
+        bootstrap_servers=broker, enable_auto_commit=False, auto_offset_reset="earliest", **options
+    )
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def _partitions(reader: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, p) for p in sorted(reader.partitions_for_topic(topic) or ())]
+
+
+def _create_topics(settings: Settings) -> None:
+    env = {"TRUSTWATCH_KAFKA_BROKER": settings.kafka.broker}
+    env |= {"TRUSTWATCH_KAFKA_PREFIX": settings.kafka.prefix}
+    env |= {"TRUSTWATCH_KAFKA_GROUP": settings.kafka.group}
+    command = [sys.executable, "-m", "streams", "topics", "apply"]
+    subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **env}, check=True, stdout=subprocess.DEVNULL
+    )
+
+
+async def _offline(records: list[Any]) -> tuple[Totals, set[tuple[int, int]], int]:
+    """Judge and fold posts without Kafka: the totals, the bad records, the mentions."""
+    free, matcher = Free(), Matcher(BRANDS)
+
+    async def classify(texts: Any) -> Any:
+        return free.classify(texts)
+
+    judge = Judge(
+        matcher=lambda: matcher, classify=classify, model=free.name, threshold=free.leak_threshold
+    )
+    judged = await judge(records)
+    book = Book()
+    from msgspec.json import encode
+
+    follow([_Wire(encode(mention)) for mention in judged.mentions], book, heard=0.0)
+    bad = {(letter.record.partition, letter.record.offset) for letter in judged.letters}
+    return book.totals(), bad, len(judged.mentions)
+
+
+@dataclass(frozen=True)
+class _Wire:
+    value: bytes
+
+
+def _differences(expected: Totals, found: Totals) -> tuple[int, int, int]:
+    """Return posts lost, posts doubled, and hours whose sums differ."""
+    lost = doubled = differ = 0
+    for brand in expected.keys() | found.keys():
+        one, other = expected.get(brand, {}), found.get(brand, {})
+        for hour in one.keys() | other.keys():
+            a, b = one.get(hour, [0] * 7), other.get(hour, [0] * 7)
+            lost += max(0, sum(a[4:]) - sum(b[4:]))
+            doubled += max(0, sum(b[4:]) - sum(a[4:]))
+            differ += a != b
+    return lost, doubled, differ
+
+
+def kills(run: Run) -> None:
+    """SIGKILL each of two workers three times, at random moments."""
+    for turn in range(6):
+        run.pause(1, 5)
+        run.say(f"SIGKILL worker {turn % 2}")
+        run.workers[turn % 2].kill()
+
+
+def frozen(run: Run) -> None:
+    """SIGSTOP a worker past its session and continue it, then SIGKILL the one that took over."""
+    for turn in range(2):
+        run.pause(2, 4)
+        sleeper, other = run.workers[turn % 2], run.workers[1 - turn % 2]
+        run.say(f"SIGSTOP worker {turn % 2} for {SESSION + 6:g} s")
+        sleeper.signal(signal.SIGSTOP)
+        time.sleep(SESSION + 6)
+        run.say("continue it, then SIGKILL the other")
+        sleeper.signal(signal.SIGCONT)
+        run.pause(0.05, 0.8)
+        other.kill()
+        run.pause(3, 5)
+
+
+def scale(run: Run) -> None:
+    """From two workers to three, to one, and up again, in good order."""
+    for verb, number in (("up", 2), ("down", 0), ("down", 1), ("up", 0), ("up", 1), ("down", 2)):
+        run.pause(3, 5)
+        if verb == "up":
+            run.say(f"start worker {number}")
+            run.worker(number)
+        else:
+            run.say(f"SIGTERM worker {number}")
+            code = run.workers[number].stop()
+            run.found.exits.append(code)
+
+
+def broker_killed(run: Run) -> None:
+    """SIGKILL the broker and start it again."""
+    run.pause(5, 9)
+    run.say("SIGKILL the broker")
+    run.kafka.kill()
+    run.pause(1, 3)
+    run.kafka.restart()
+    run.say("the broker is back")
+    run.pause(3, 5)
+
+
+def broker_frozen(run: Run) -> None:
+    """SIGSTOP the broker for 20 s."""
+    run.pause(4, 7)
+    run.say("SIGSTOP the broker for 20 s")
+    run.kafka.pause()
+    time.sleep(20)
+    run.kafka.resume()
+    run.say("the broker goes on")
+    run.pause(3, 5)
+
+
+def everything(run: Run) -> None:
+    """All of them, one after the other."""
+    for act in (kills, broker_killed, frozen, scale):
+        act(run)
+
+
+SCENARIOS: dict[str, Callable[[Run], None]] = {
+    "kills": kills,
+    "broker-killed": broker_killed,
+    "frozen": frozen,
+    "scale": scale,
+    "broker-frozen": broker_frozen,
+    "everything": everything,
+}
+
+
+def describe(found: Found) -> str:
+    """Return one line on a run."""
+    counts = Counter(
+        lost=found.lost,
+        doubled=found.doubled,
+        sums_differ=found.sums_differ,
+        workers_differ=found.workers_differ,
+        late=found.late,
+    )
+    verdict = "exact" if found.exact else "WRONG"
+    return (
+        f"{found.scenario} seed {found.seed} ({found.transport}): {verdict}; "
+        f"{found.posts} posts, {found.mentions} mentions ({found.mentions_written} written), "
+        + ", ".join(f"{name} {number}" for name, number in counts.items())
+        + f"; {found.letters} letters ({found.letters_missing} missing), "
+        f"{found.days_closed} brand days closed, {found.rows_left} rows open, "
+        f"{found.starts} starts, exits {found.exits}, {found.seconds} s"
+    )
