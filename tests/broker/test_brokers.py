@@ -30,10 +30,10 @@ from tests.support.broker import (
 pytestmark = pytest.mark.timeout(180)
 
 
-@pytest.fixture
-def killable(tmp_path: Path) -> Iterator[Server]:
-    """An Apache Kafka of the test's own, to do bad things to."""
-    yield from running(Kafka(tmp_path / "kafka"))
+@pytest.fixture(scope="module")
+def killable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An Apache Kafka of this file's own, to do bad things to."""
+    yield from running(Kafka(tmp_path_factory.mktemp("killable")))
 
 
 def publish(broker: Server, topic: str, *values: bytes) -> None:
@@ -145,11 +145,11 @@ def test_a_secured_kafka_lets_known_users_in_alone(tmp_path: Path, tls: bool) ->
             admin = KafkaAdminClient(**common, **user, sasl_plain_password=password)
             assert admin.list_topics() == []
             admin.close()
-            with pytest.raises(KafkaError):
-                # The client takes a refused login for a passing fault and retries until this.
-                KafkaAdminClient(
-                    **common, **user, sasl_plain_password="wrong", bootstrap_timeout_ms=1_000
-                )
+        with pytest.raises(KafkaError):
+            # The client takes a refused login for a passing fault and retries until this.
+            KafkaAdminClient(
+                **common, **user, sasl_plain_password="wrong", bootstrap_timeout_ms=1_000
+            )
 
 
 @pytest.mark.embedded

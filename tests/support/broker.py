@@ -357,7 +357,9 @@ class Kafka(Server):
             if mechanism.startswith("SCRAM")
             for argument in ("-S", f"{mechanism}=[name={name},password={password}]")
         ]
-        _run(self._java(*tool, "-c", "server.properties", *scram), self.folder)
+        # It runs for a second: the compiler that optimises would cost more than it gains.
+        java, *rest = self._java(*tool, "-c", "server.properties", *scram)
+        _run([java, "-XX:TieredStopAtLevel=1", *rest], self.folder)
 
 
 class Embedded(Server):
