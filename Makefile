@@ -32,7 +32,7 @@ lint: .venv/.dev ## Check style, types, dead code and the lock files
 	@! grep -nE '^-|://| @ |^# ' requirements/*.txt
 
 bench: .venv/.dev kafka ## Run the quick form of every benchmark
-	@failed=; for file in $$(grep -l -e --quick benchmarks/*.py); do \
+	@failed=; for file in $$(grep -ls -e --quick benchmarks/*.py); do \
 	  echo "bench: $$file --quick"; \
 	  $(BIN)/python "$$file" --quick || failed="$$failed $$file"; \
 	done; \
