@@ -129,6 +129,7 @@ def _execute(app: faust.App) -> int:
     runner = faust.Worker(
         app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False
     )
+    runner.spinner = None
     try:
         runner.execute_from_commandline()
     except SystemExit as stop:

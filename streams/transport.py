@@ -256,6 +256,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         last = chunk[-1]
         if tp.topic in self._wiring.sources:
             self.gate.deliver(tp, last.offset)
+            # Around a rebalance Faust may set this back to where an old chunk ended, and would then
+            # drop in silence what the gate let through.
+            self._read_offset[tp] = None
         return ConsumerMessage(
             tp.topic,
             tp.partition,
