@@ -11,7 +11,8 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -254,7 +255,7 @@ class Settings:
     def items(self) -> Iterator[tuple[str, Any]]:
         """Yield each `section.key` with its value, in the order of declaration."""
         for section, cls in SECTIONS.items():
-            for field in dataclasses.fields(cls):
+            for field in fields(cls):
                 yield f"{section}.{field.name}", getattr(getattr(self, section), field.name)
 
 
@@ -352,14 +353,14 @@ def _flatten(document: Mapping[str, Any], file: Path, text: str) -> Iterator[tup
     for section, table in document.items():
         where = _place(file, text, section, "")
         if section not in SECTIONS:
-            raise SettingsError(_unknown(f"[{section}]", where, section, SECTIONS))
+            raise _unknown(section, where)
         if not isinstance(table, dict):
             raise SettingsError(f"{section} must be a table ({where}): write [{section}] above it")
         for key, value in table.items():
             name = f"{section}.{key}"
             where = _place(file, text, section, key)
             if name not in _TYPES:
-                raise SettingsError(_unknown(name, where, name, _TYPES))
+                raise _unknown(name, where)
             yield name, _Given(value, where, 0, file.parent)
 
 
@@ -384,7 +385,8 @@ def _read_env(env: Mapping[str, str]) -> dict[str, _Given]:
         if not variable.startswith(PREFIX) or variable == CONFIG:
             continue
         if variable not in variables:
-            raise SettingsError(_unknown(variable, "the environment", variable, variables))
+            name = variable.removeprefix(PREFIX).lower().replace("_", ".", 1)
+            raise _unknown(name, "the environment", variable=True)
         given[variables[variable]] = _Given(value, variable, 1)
     return given
 
@@ -396,23 +398,31 @@ def _variable(name: str) -> str:
 def _read_overrides(overrides: Mapping[str, str]) -> dict[str, _Given]:
     for name in overrides:
         if name not in _TYPES:
-            raise SettingsError(_unknown(name, COMMAND_LINE, name, _TYPES))
+            raise _unknown(name, COMMAND_LINE)
     return {name: _Given(value, COMMAND_LINE, 2) for name, value in overrides.items()}
 
 
-def _unknown(what: str, where: str, word: str, known: Iterable[str]) -> str:
-    """Word the refusal of a name, with the one that was meant or those that there are."""
-    names = list(known)
-    # Common to all variables: it would make every one of them a close match.
-    tails = {name.removeprefix(PREFIX): name for name in names}
-    if close := difflib.get_close_matches(word.removeprefix(PREFIX), tails, n=1):
-        return f"unknown setting {what} ({where}): did you mean {tails[close[0]]}?"
-    section = re.split(r"[._]", word.removeprefix(PREFIX))[0]
-    of_section = [name for tail, name in tails.items() if re.split(r"[._]", tail)[0] == section]
-    choice = of_section or [
-        PREFIX + name.upper() + "_…" if word.startswith(PREFIX) else name for name in SECTIONS
-    ]
-    return f"unknown setting {what} ({where}); there are: {', '.join(choice)}"
+def _unknown(name: str, where: str, *, variable: bool = False) -> SettingsError:
+    """Refuse a name, with the one that was meant or those that there are.
+
+    Args:
+        name: `section.key`, or a section alone.
+        where: who gave it.
+        variable: word names as variables.
+    """
+    section, _, key = name.partition(".")
+    if known := SECTIONS.get(section):
+        word, choice = key, {field.name: f"{section}.{field.name}" for field in fields(known)}
+    else:
+        word = section
+        choice = {other: f"{other}.{key}" for other in SECTIONS if f"{other}.{key}" in _TYPES}
+        choice = choice or {other: other for other in SECTIONS}
+    close = difflib.get_close_matches(word, choice, n=1)
+    hint = "did you mean" if close else "there are"
+    meant = [choice[close[0]]] if close else choice.values()
+    names = ", ".join(_variable(item) if variable else item for item in meant)
+    shown = _variable(name) if variable else name
+    return SettingsError(f"unknown setting {shown} ({where}); {hint}: {names}")
 
 
 def _read_secrets(given: Mapping[str, _Given]) -> dict[str, _Given]:
@@ -523,22 +533,26 @@ def _is_path(kind: Any) -> bool:
 
 def _check_together(settings: Settings) -> None:
     """Refuse values that are right alone and wrong together."""
-    kafka = settings.kafka
-    for address in kafka.broker.split(","):
-        if not 0 < int(address.rpartition(":")[2]) <= _LAST_PORT:
-            _refuse(settings, "kafka.broker", f"{address}: a port is a number from 1 to 65535")
+    kafka, key = settings.kafka, settings.privacy.key.reveal()
+    stages = settings.worker.stages
+    ports = [int(address.rpartition(":")[2]) for address in kafka.broker.split(",")]
+    if not all(0 < port <= _LAST_PORT for port in ports):
+        raise _refused(settings, "a port is a number from 1 to 65535", "kafka.broker")
     if kafka.heartbeat * 3 > kafka.session_timeout:
-        _refuse(settings, "kafka.heartbeat", "at most a third of kafka.session_timeout is allowed")
+        why = "a heartbeat is due at least three times in a session"
+        raise _refused(settings, why, "kafka.heartbeat", "kafka.session_timeout")
     if kafka.security.startswith("sasl") and not (kafka.username and kafka.password):
-        _refuse(settings, "kafka.security", "set kafka.username and kafka.password (or its file)")
+        why = "a login needs both, the password here or in kafka.password_file"
+        raise _refused(settings, why, "kafka.security", "kafka.username", "kafka.password")
     if bool(kafka.cert_file) != bool(kafka.key_file):
-        _refuse(settings, "kafka.cert_file", "kafka.cert_file and kafka.key_file go together")
-    if len(set(settings.worker.stages)) < len(settings.worker.stages):
-        _refuse(settings, "worker.stages", "each stage is named once")
-    if settings.privacy.key and len(settings.privacy.key.reveal()) < _SHORTEST_KEY:
-        _refuse(settings, "privacy.key", f"at least {_SHORTEST_KEY} characters are needed")
+        raise _refused(settings, "they go together", "kafka.cert_file", "kafka.key_file")
+    if len(set(stages)) < len(stages):
+        raise _refused(settings, "each stage is named once", "worker.stages")
+    if 0 < len(key) < _SHORTEST_KEY:
+        raise _refused(settings, f"{_SHORTEST_KEY} characters are the least", "privacy.key")
 
 
-def _refuse(settings: Settings, name: str, why: str) -> None:
-    value = dict(settings.items())[name]
-    raise SettingsError(f"{name} = {value} ({settings.origin(name)}) is refused: {why}")
+def _refused(settings: Settings, why: str, *names: str) -> SettingsError:
+    values = dict(settings.items())
+    given = [f"{name} = {values[name]!r} ({settings.origin(name)})" for name in names]
+    return SettingsError(f"{', '.join(given)}: {why}")
