@@ -15,11 +15,13 @@ from yarl import URL
 from streams.security import faust_credentials
 from streams.settings import Settings
 from streams.tables import Books
-from streams.transport import AS_IS, Fence, Transport, check_faust
+from streams.transport import AS_IS, Fence, Stall, Transport, check_faust
 from streams.worker import Worker
 
 FENCE_SHARE = 0.7
 """Share of the session after which a worker that stood still writes nothing more."""
+STALL = 180.0
+"""Seconds after which an unfinished chunk is taken for lost: longer than any send takes."""
 SEND_TIMEOUT = 60.0
 """Seconds that a send may take, a broker's restart included."""
 QUEUED_CHUNKS = 16
@@ -35,6 +37,11 @@ log = logging.getLogger("trustwatch")
 def new_fence(settings: Settings, *, die: Die) -> Fence:
     """Return the fence of a worker with these settings."""
     return Fence(FENCE_SHARE * settings.kafka.session_timeout, die=die)
+
+
+def new_stall(*, die: Die) -> Stall:
+    """Return what notices that chunks are never finished."""
+    return Stall(STALL, die=die)
 
 
 def create_app(worker: Worker, *, die: Die, transport: type[Transport] = Transport) -> faust.App:

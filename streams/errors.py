@@ -6,8 +6,8 @@ TrustwatchError
 │   ├── BrandsError     the brands file
 │   └── ModelError      a model that cannot be loaded as asked
 ├── RejectedError       one record cannot be judged: it goes to the dead letters with its reason
-├── TopicsError         the topics on the broker are not what they must be: exit 3 from `topics check`
-└── BrokerError         the broker cannot be reached or refused a write: stop, and start again later
+├── TopicsError         the topics are not what they must be: exit 3 from `topics check`
+└── BrokerError         no broker answers, or it refused: stop, and start again later
 """
 
 

@@ -15,7 +15,7 @@ import faust
 from prometheus_client import CollectorRegistry
 
 from models import Classifier, load_classifier
-from streams.app import create_app, new_fence
+from streams.app import create_app, new_fence, new_stall
 from streams.brands import BrandsFile
 from streams.domain.row import HOUR
 from streams.log import set_up
@@ -86,6 +86,7 @@ def build(
         brands=brands,
         metrics=metrics,
         fence=new_fence(settings, die=die),
+        stall=new_stall(die=die),
         topics=Topics(settings),
     )
 

@@ -111,6 +111,10 @@ class Gate:
         """Return the next offset to deliver, None while closed."""
         return self._next.get(tp)
 
+    def unfinished(self) -> dict[Any, int]:
+        """Return the next offset to commit of each partition with chunks that are not done."""
+        return {tp: done for tp, done in self._done.items() if self._next[tp] > done}
+
     def admit(self, tp: Any, run: Sequence[Any]) -> Admitted:
         """Say what of a fetched run of records, in ascending order, is to be delivered.
 
@@ -187,6 +191,34 @@ class Fence:
                 f"this worker stood still for {age:.1f} s, longer than its session allows; "
                 "others may have taken over, so it writes nothing more and must be restarted"
             )
+
+
+class Stall:
+    """Notices chunks that were delivered and are never finished.
+
+    Whatever drops a chunk between the gate and its agent, posts would wait until the next restart;
+    so it is made at once.
+    """
+
+    def __init__(
+        self,
+        limit: float,
+        *,
+        die: Callable[[str], Any],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limit = limit
+        self._die = die
+        self._clock = clock
+        self._since: dict[tuple[Any, int], float] = {}
+
+    def check(self, unfinished: Mapping[Any, int]) -> None:
+        """Call `die` when a partition has stood at the same unfinished offset for too long."""
+        now = self._clock()
+        self._since = {at: self._since.get(at, now) for at in unfinished.items()}
+        for (tp, offset), since in self._since.items():
+            if now - since > self._limit:
+                self._die(f"{tp} has stood at offset {offset} for {now - since:.0f} s; start again")
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]

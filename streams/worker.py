@@ -28,7 +28,7 @@ from streams.settings import Settings
 from streams.settings import Trust as TrustSettings
 from streams.tables import Books
 from streams.topics import Topics
-from streams.transport import Consumer, Fence, Out, Producer
+from streams.transport import Consumer, Fence, Out, Producer, Stall
 
 BEAT = 0.25
 """Seconds between two beats of the event loop."""
@@ -55,6 +55,7 @@ class Worker:
     metrics: Metrics
     fence: Fence
     topics: Topics
+    stall: Stall
     app: faust.App = field(init=False)
     table: Books = field(init=False)
     draining: bool = False
@@ -183,7 +184,7 @@ class Worker:
         self.dirty |= mine
 
     async def look(self) -> None:
-        """Look at the brands file and at what lies ahead of this worker."""
+        """Look at the brands file, at what lies ahead, and whether anything stands still."""
         if self.settings.brands.reload and await asyncio.to_thread(self.brands.reload):
             self.own()
         self.metrics.brands_file(ok=self.brands.error is None, loaded_at=self.brands.loaded_at)
@@ -191,6 +192,9 @@ class Worker:
         self.metrics.assigned(lags)
         for tp, records in lags.items():
             self.metrics.lag(tp.topic, tp.partition, records)
+        self.metrics.ready(is_ready=self._state() == "ready")
+        self.metrics.recovering(max(0, self.app.tables.recovery.active_remaining_total()))
+        self.stall.check(self.consumer.gate.unfinished())
 
     def dump(self) -> Path:
         """Write the exact sums of the books of this worker to its data folder, for comparison."""

@@ -65,7 +65,7 @@ def posts(seed: int, count: int) -> Iterator[tuple[bytes, bytes, bytes]]:
         at = start + SPAN * number / count - timedelta(seconds=rng.uniform(0, 600))
         received = at.isoformat().encode()
         chance = rng.random()
-        known = f"p{rng.randrange(number + 1)}"
+        known = f"p{max(0, number - rng.randrange(1, 1_500))}"
         if chance < 0.005:
             yield f"bad{number}".encode(), b'{"id": ' + b"x" * rng.randrange(9), received
             continue

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import InputError
-from streams.transport import Fence, Gate, check_faust
+from streams.transport import Fence, Gate, Stall, check_faust
 
 TP = ("posts", 0)
 
@@ -178,6 +178,24 @@ def test_a_worker_that_stood_still_too_long_writes_nothing():
     clock.now = 5.1
     fence.check()
     assert "stood still for 5.1 s" in died[0]
+
+
+def test_a_chunk_that_is_never_finished_ends_the_worker():
+    clock, died = Clock(), []
+    stall = Stall(60.0, die=died.append, clock=clock)
+    gate = opened(0)
+    feed(gate, 0, 1)
+    stall.check(gate.unfinished())
+    clock.now = 59.0
+    gate.commit(TP, [1])
+    feed(gate, 2)
+    stall.check(gate.unfinished())
+    clock.now = 118.0
+    stall.check(gate.unfinished())
+    assert died == []
+    clock.now = 120.0
+    stall.check(gate.unfinished())
+    assert "has stood at offset 2 for 61 s" in died[0]
 
 
 @pytest.mark.parametrize("good", ["0.15.2", "0.15.3", "0.15.9.post1"])
