@@ -1,0 +1,254 @@
+"""Which brands a text is about, where, and why: one automaton for all names of all brands."""
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from streams.domain.folding import Folded
+from streams.domain.lexicon import Hit, Index, Lexicon, Spot, spot
+from streams.domain.phrases import Phrase
+from streams.domain.places import Places, humps
+
+
+class Brand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An organisation and how people write its name (one `[[brand]]` of the brands file)."""
+
+    id: str
+    name: str
+    aliases: tuple[str, ...] = ()
+    handles: tuple[str, ...] = ()
+    """`@account`, `#tag`, `$TICKER` or a domain: these are never ambiguous."""
+    require_any: tuple[str, ...] = ()
+    """At least one of these must be in the text too, unless a handle is."""
+    exclude: tuple[str, ...] = ()
+    """A text with one of these is never about the brand."""
+    balance: float = 2.0
+
+
+class Match(msgspec.Struct, frozen=True):
+    """One occurrence of a brand: offsets count code points of the text as it was given."""
+
+    brand: str
+    start: int
+    end: int
+    text: str
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One occurrence of a name, whether it counts, and why."""
+
+    brand: str
+    start: int
+    end: int
+    text: str
+    word: str
+    """The name, alias or handle as the brand's entry has it."""
+    verdict: Literal["counts", "excluded", "unmet", "overlapped"]
+    because: str = ""
+    """The exclude word, the required words, or the longer name that took its place."""
+
+
+class _Claim(NamedTuple):
+    """A brand (by number) that a spot names."""
+
+    start: int
+    end: int
+    number: int
+    word: str
+
+
+class _Ruling(NamedTuple):
+    verdict: Literal["counts", "excluded", "unmet"]
+    because: str = ""
+
+
+_COUNTS = _Ruling("counts")
+
+
+class _Reading:
+    """One text on its way through: its folded form and the phrases that may stand in it."""
+
+    __slots__ = ("_first", "_hits", "_index", "_keys", "_places", "_tags", "folded")
+
+    def __init__(self, folded: Folded, hits: list[Hit], tags: list[Spot], index: Index) -> None:
+        self.folded = folded
+        self._hits = hits
+        self._tags = tags
+        self._index = index
+        self._places = Places(folded)
+        self._keys: dict[str, list[Hit]] | None = None
+        self._first: dict[Phrase, Spot | None] = {}
+        self._first.update((tag.phrase, tag) for tag in reversed(tags))
+
+    def names(self) -> list[Spot]:
+        """Gives the phrases that name a brand and stand where they count."""
+        index, allow = self._index, self._places.allow
+        spots = index.spots(index.naming(self._hits))
+        counted = self._tags + [each for each in spots if allow(*each)]
+        return [each for each in counted if each.phrase.names]
+
+    def first(self, phrases: frozenset[Phrase]) -> str:
+        """Gives the first occurrence of any of the phrases as it is written, or nothing."""
+        found = [place for phrase in phrases if (place := self._where(phrase))]
+        return self.written(min(found, key=_start)) if found else ""
+
+    def _where(self, phrase: Phrase) -> Spot | None:
+        if phrase not in self._first:
+            spots = (spot(phrase, hit) for hit in self._keyed().get(phrase.key, ()))
+            self._first[phrase] = next((s for s in spots if self._places.allow(*s)), None)
+        return self._first[phrase]
+
+    def _keyed(self) -> dict[str, list[Hit]]:
+        """Groups the hits by key: only brands with conditions need those of context words."""
+        if self._keys is None:
+            self._keys = {}
+            for hit in self._hits:
+                self._keys.setdefault(self._index.phrases(hit)[0].key, []).append(hit)
+        return self._keys
+
+    def span(self, place: Spot | _Claim) -> tuple[int, int]:
+        """Gives the offsets of a place in the text."""
+        return self.folded.span(place.start, place.end)
+
+    def written(self, place: Spot | _Claim) -> str:
+        """Gives a stretch of the text as it was written."""
+        start, end = self.span(place)
+        return self.folded.text[start:end]
+
+
+def _read(text: str, index: Index) -> _Reading | None:
+    """Reads a text; gives nothing, soon, for the many texts in which no name stands."""
+    folded = Folded(text)
+    hits = index.hits(folded.plain)
+    tags = _spelled(folded, index) if "#" in folded.exact else []
+    return _Reading(folded, hits, tags, index) if tags or index.naming(hits) else None
+
+
+def _spelled(folded: Folded, index: Index) -> list[Spot]:
+    """Finds the phrases that the capitals of a hashtag spell."""
+    return [
+        Spot(phrase, folded.position(start), folded.position(end))
+        for start, end, glue in humps(folded.text, longest=index.longest)
+        for phrase in index.glued.get(glue, ())
+    ]
+
+
+def _start(place: Spot) -> int:
+    return place.start
+
+
+def _overlaps(claims: list[_Claim]) -> dict[_Claim, _Claim]:
+    """Gives for each claim that must yield the one in its place: the longest, then leftmost."""
+    if len(claims) < 2:  # noqa: PLR2004
+        return {}
+    held: dict[int, _Claim] = {}
+    longer: dict[_Claim, _Claim] = {}
+    for claim in sorted(claims, key=lambda each: (each.start - each.end, each.start)):
+        places = range(claim.start, claim.end)
+        holder = next((held[at] for at in places if at in held), None)
+        if holder is None:
+            held.update(dict.fromkeys(places, claim))
+        elif (holder.start, holder.end) != (claim.start, claim.end):
+            longer[claim] = holder
+    return longer
+
+
+class Vocabulary(NamedTuple):
+    """Everything to look for, and by brand number the phrases that decide."""
+
+    words: Index
+    requires: list[frozenset[Phrase]]
+    excludes: list[frozenset[Phrase]]
+
+
+def vocabulary(brands: tuple[Brand, ...]) -> Vocabulary:
+    """Collects the words of brands."""
+    lexicon = Lexicon()
+    for number, brand in enumerate(brands):
+        for word in brand.handles:
+            lexicon.name(word, brand=number, handle=True)
+        for word in (brand.name, *brand.aliases):
+            lexicon.name(word, brand=number)
+    requires = [lexicon.words(brand.require_any) for brand in brands]
+    excludes = [lexicon.words(brand.exclude) for brand in brands]
+    return Vocabulary(lexicon.index(), requires, excludes)
+
+
+class Matcher:
+    """Finds brands in texts; building it takes time with the brands, matching does not.
+
+    Args:
+        brands: with ids that differ.
+
+    >>> matcher = Matcher([Brand(id="acme", name="Acme Télécom", aliases=("Acme",))])
+    >>> [match.text for match in matcher.match("Panne d'ACME : Acme Telecom s'excuse")]
+    ['ACME', 'Acme Telecom']
+    """
+
+    def __init__(self, brands: Iterable[Brand]) -> None:
+        self.brands = tuple(brands)
+        self._ids = {brand.id: brand for brand in self.brands}
+        self._words, self._requires, self._excludes = vocabulary(self.brands)
+
+    def __getitem__(self, brand: str) -> Brand:
+        """Gives a brand by its id; raises KeyError for an unknown one."""
+        return self._ids[brand]
+
+    def match(self, text: str) -> list[Match]:
+        """Finds every occurrence of a brand that counts, in text order.
+
+        Where names overlap, the longest counts. Brands with exactly the same name all count.
+        """
+        reading = _read(text, self._words)
+        if reading is None:
+            return []
+        return [
+            Match(self.brands[claim.number].id, *reading.span(claim), reading.written(claim))
+            for claim, ruling, holder in self._decisions(reading)
+            if ruling is _COUNTS and holder is None
+        ]
+
+    def explain(self, text: str) -> list[Finding]:
+        """Finds every name of a brand, in text order, and says why it counts or does not."""
+        reading = _read(text, self._words)
+        if reading is None:
+            return []
+        return [
+            Finding(
+                self.brands[claim.number].id,
+                *reading.span(claim),
+                reading.written(claim),
+                claim.word,
+                "overlapped" if holder else ruling.verdict,
+                reading.written(holder) if holder else ruling.because,
+            )
+            for claim, ruling, holder in self._decisions(reading)
+        ]
+
+    def _decisions(self, reading: _Reading) -> list[tuple[_Claim, _Ruling, _Claim | None]]:
+        """Gives for each claim whether its brand counts, and a longer claim in its place."""
+        spots = reading.names()
+        claims = self._claims(spots)
+        certain = {n for phrase, _, _ in spots if phrase.certain for n in phrase.names}
+        rulings = {n: self._ruling(n, reading, certain) for n in {each.number for each in claims}}
+        longer = _overlaps([claim for claim in claims if rulings[claim.number] is _COUNTS])
+        return [(claim, rulings[claim.number], longer.get(claim)) for claim in claims]
+
+    def _claims(self, spots: list[Spot]) -> list[_Claim]:
+        """Gives each brand its names, in text order, the longer first."""
+        claims = {
+            (start, -end, self.brands[number].id): _Claim(start, end, number, word)
+            for phrase, start, end in spots
+            for number, word in phrase.names.items()
+        }
+        return [claims[place] for place in sorted(claims)]
+
+    def _ruling(self, number: int, reading: _Reading, certain: set[int]) -> _Ruling:
+        """Decides whether a text is about a brand that it names."""
+        excludes, requires = self._excludes[number], self._requires[number]
+        if excludes and (barred := reading.first(excludes)):
+            return _Ruling("excluded", barred)
+        if requires and number not in certain and not reading.first(requires):
+            return _Ruling("unmet", ", ".join(self.brands[number].require_any))
+        return _COUNTS
