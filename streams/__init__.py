@@ -1,0 +1,19 @@
+"""The journey of a post, from a source to the trust index.
+
+A post arrives on the topic `posts`. Read these files in this order to follow it:
+
+    records     what a post, a mention and a reading look like on a topic
+    settings    everything that can be set, and where it came from
+    topics      the topics, declared in one place
+    feed        publishes posts from files
+    transport   hands records to the stages in gap-free chunks, and sends in batches
+    pipeline    judge: parse, match brands, classify; follow: enter the mention; watch: read
+    domain      brands, rows, ledgers, books and the index: pure, without Kafka or clock
+    tables      the books as a Faust table, rebuilt from its changelog
+    worker      carries batches through the stages and counts what it does
+    app         where Kafka meets the stages
+    run         builds a worker from its settings and runs it
+    metrics     every Prometheus series; `server` shows them and the health of the worker
+    rejected    the dead letters: what could not be judged, why, and how to try again
+    demo        all of it on a broker of its own, with a sample crisis
+"""

@@ -1,4 +1,5 @@
 """What happens to a post, top to bottom: judge, then follow, then watch."""
+# ruff: noqa: D102 -- the members of a protocol of Kafka's need no words of ours
 
 import asyncio
 import hashlib
@@ -33,16 +34,28 @@ _decode_post = msgspec.json.Decoder(Post).decode
 _decode_mention = msgspec.json.Decoder(Mention).decode
 
 
-class Record(Protocol):
+class Valued(Protocol):
+    """Something with the bytes of a record."""
+
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class Record(Valued, Protocol):
     """A record as Kafka hands it over."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
 class Letter(NamedTuple):
@@ -263,7 +276,7 @@ class Followed:
     brands: set[str] = field(default_factory=set)
 
 
-def follow(records: Iterable[Record], book: Book, *, heard: float) -> Followed:
+def follow(records: Iterable[Valued], book: Book, *, heard: float) -> Followed:
     """Enter a batch of mentions in the book of their partition.
 
     Args:

@@ -25,6 +25,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
+from msgspec.json import encode
 
 from streams.domain.book import Book
 from streams.domain.brands import Brand, Matcher
@@ -415,8 +416,6 @@ async def _offline(records: list[Any]) -> tuple[Totals, set[tuple[int, int]], in
     )
     judged = await judge(records)
     book = Book()
-    from msgspec.json import encode
-
     follow([_Wire(encode(mention)) for mention in judged.mentions], book, heard=0.0)
     bad = {(letter.record.partition, letter.record.offset) for letter in judged.letters}
     return book.totals(), bad, len(judged.mentions)

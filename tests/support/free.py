@@ -13,6 +13,8 @@ from faust.transport.drivers import aiokafka as driver
 
 from streams.errors import RejectedError
 from streams.records import Sentiment, Verdict
+from streams.run import run
+from streams.settings import load_settings
 from streams.transport import Transport
 
 
@@ -70,9 +72,6 @@ class FaustTransport(Transport):
 
 def main() -> None:
     """Run a worker with the settings of the environment."""
-    from streams.run import run
-    from streams.settings import load_settings
-
     pause = next((float(arg[8:]) for arg in sys.argv if arg.startswith("--pause=")), 0.0)
     transport = FaustTransport if "--faust" in sys.argv else Transport
     run(load_settings(), classifier=Free(pause), transport=transport)

@@ -1,6 +1,7 @@
 """A book is what its entries say, in any order and written any number of times."""
 
 import random
+from functools import partial
 from itertools import chain
 
 from hypothesis import given
@@ -56,7 +57,9 @@ def close(book: Book, day: int) -> list[Entry]:
 
 
 @given(acts, st.randoms())
-def test_any_order_and_any_repetition_gives_the_same_state(sequence: list, rng: random.Random):
+def test_any_order_and_any_repetition_gives_the_same_state(
+    sequence: list, rng: random.Random
+) -> None:
     one, other = Book(), Book()
     act(one, sequence)
     shuffled = [*sequence, *sequence[::2]]
@@ -66,13 +69,13 @@ def test_any_order_and_any_repetition_gives_the_same_state(sequence: list, rng: 
 
 
 @given(acts)
-def test_the_changelog_rebuilds_the_book(sequence: list):
+def test_the_changelog_rebuilds_the_book(sequence: list) -> None:
     book = Book()
     assert state(replay(act(book, sequence))) == state(book)
 
 
 @given(acts, st.randoms())
-def test_a_compacted_changelog_rebuilds_the_book(sequence: list, rng: random.Random):
+def test_a_compacted_changelog_rebuilds_the_book(sequence: list, rng: random.Random) -> None:
     book = Book()
     last = dict(act(book, sequence))
     entries = list(last.items())
@@ -81,7 +84,7 @@ def test_a_compacted_changelog_rebuilds_the_book(sequence: list, rng: random.Ran
 
 
 @given(acts)
-def test_closing_days_changes_no_sum(sequence: list):
+def test_closing_days_changes_no_sum(sequence: list) -> None:
     book = Book()
     act(book, sequence)
     before = state(book)
@@ -90,7 +93,9 @@ def test_closing_days_changes_no_sum(sequence: list):
 
 
 @given(acts, st.data())
-def test_a_stop_at_any_entry_of_a_closing_loses_nothing(sequence: list, data: st.DataObject):
+def test_a_stop_at_any_entry_of_a_closing_loses_nothing(
+    sequence: list, data: st.DataObject
+) -> None:
     book = Book()
     written = act(book, sequence)
     expected = state(replay(written))
@@ -106,7 +111,7 @@ def test_a_stop_at_any_entry_of_a_closing_loses_nothing(sequence: list, data: st
 
 
 @given(acts)
-def test_closed_rows_leave_the_changelog(sequence: list):
+def test_closed_rows_leave_the_changelog(sequence: list) -> None:
     book = Book()
     written = act(book, sequence)
     log = dict([*written, *close(book, T0 // DAY + 3)])
@@ -114,7 +119,7 @@ def test_closed_rows_leave_the_changelog(sequence: list):
     assert left == []
 
 
-def test_a_row_for_a_closed_day_is_late_and_changes_nothing():
+def test_a_row_for_a_closed_day_is_late_and_changes_nothing() -> None:
     book = Book()
     book.put("acme", "a", Row(T0, 1, 2, 0, leak=False, source="forum"))
     close(book, T0 // DAY)
@@ -125,7 +130,7 @@ def test_a_row_for_a_closed_day_is_late_and_changes_nothing():
     assert state(book) == before
 
 
-def test_a_deletion_finds_its_rows_under_every_brand_and_before_they_come():
+def test_a_deletion_finds_its_rows_under_every_brand_and_before_they_come() -> None:
     row = Row(T0, 5_000, 100, 2, leak=True, source="forum")
     book = Book()
     book.delete("b", T0)
@@ -136,7 +141,7 @@ def test_a_deletion_finds_its_rows_under_every_brand_and_before_they_come():
     assert book.ledgers["acme"].leak is None
 
 
-def test_the_graver_of_two_versions_with_one_date_counts_and_the_earlier_of_two_dates():
+def test_the_graver_of_two_versions_with_one_date_counts_and_the_earlier_of_two_dates() -> None:
     mild = Row(T0, 8_000, 100, 2, leak=False, source="forum")
     grave = mild._replace(loss=9_000)
     earlier = mild._replace(at=T0 - HOUR)
@@ -151,18 +156,18 @@ def test_the_graver_of_two_versions_with_one_date_counts_and_the_earlier_of_two_
 
 #   source 0  ---D0---|---D1---|---D2---|-----> far ahead
 #   source 1  --->                              behind, then idle
-def test_a_day_stays_open_for_the_slowest_source_until_that_is_idle():
+def test_a_day_stays_open_for_the_slowest_source_until_that_is_idle() -> None:
     book = Book(since=0.0)
     book.progress.note(0, T0 + 5 * DAY, heard=100.0)
     book.progress.note(1, T0 + HOUR, heard=100.0)
-    options = {"close_after": 2 * DAY, "idle_after": 60.0}
-    assert book.ripe(30.0, **options) is None, "a slow source may not have been heard of yet"
-    assert book.ripe(101.0, **options) == T0 // DAY - 3
+    ripe = partial(book.ripe, close_after=2 * DAY, idle_after=60.0)
+    assert ripe(30.0) is None, "a slow source may not have been heard of yet"
+    assert ripe(101.0) == T0 // DAY - 3
     book.progress.note(0, T0 + 5 * DAY, heard=200.0)
-    assert book.ripe(201.0, **options) == T0 // DAY + 2
+    assert ripe(201.0) == T0 // DAY + 2
 
 
-def test_old_closed_days_are_forgotten_and_weighed_nothing_before():
+def test_old_closed_days_are_forgotten_and_weighed_nothing_before() -> None:
     book, rule = Book(), Rule()
     book.put("acme", "old", Row(T0, 0, 10_000, 0, leak=False, source="forum"))
     close(book, T0 // DAY)
