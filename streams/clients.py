@@ -1,12 +1,13 @@
 """The clients of kafka-python, and what they raise in our words."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
 
 from streams.errors import BrokerError
 from streams.security import client_options
@@ -84,6 +85,22 @@ def _otherwise(kafka: Kafka, reasons: str) -> tuple[str, str]:
     return _CLOSED
 
 
+def _connect(make: Callable[..., Any], kafka: Kafka, **options: Any) -> Any:
+    """Make a client; one that reaches no broker leaves its sockets open, so close them."""
+    opened: list[KafkaNetClient] = []
+
+    def connections(**config: Any) -> KafkaNetClient:
+        opened.append(KafkaNetClient(**config))
+        return opened[-1]
+
+    try:
+        return make(**client_options(kafka), kafka_client=connections, **options)
+    except KafkaError:
+        for client in opened:
+            client.close()
+        raise
+
+
 @contextmanager
 def admin(kafka: Kafka) -> Iterator[KafkaAdminClient]:
     """Open an admin client.
@@ -92,9 +109,7 @@ def admin(kafka: Kafka) -> Iterator[KafkaAdminClient]:
         BrokerError: the broker is away, or refused what was asked.
     """
     with reaching(kafka):
-        client = KafkaAdminClient(
-            **client_options(kafka), request_timeout_ms=int(kafka.timeout * 1000)
-        )
+        client = _connect(KafkaAdminClient, kafka, request_timeout_ms=int(kafka.timeout * 1000))
         try:
             yield client
         finally:
@@ -109,11 +124,12 @@ def consumer(kafka: Kafka) -> Iterator[KafkaConsumer]:
         BrokerError: the broker is away, or refused what was asked.
     """
     with reaching(kafka):
-        client = KafkaConsumer(
-            **client_options(kafka),
+        client = _connect(
+            KafkaConsumer,
+            kafka,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            request_timeout_ms=int(max(kafka.timeout, 1) * 1000) + 1000,
+            request_timeout_ms=int(kafka.timeout * 1000),
             fetch_max_wait_ms=100,
             allow_auto_create_topics=False,
             max_partition_fetch_bytes=LARGEST_LETTER,
@@ -132,8 +148,9 @@ def producer(kafka: Kafka, **options: Any) -> Iterator[KafkaProducer]:
         BrokerError: the broker is away, or refused what was asked.
     """
     with reaching(kafka):
-        client = KafkaProducer(
-            **client_options(kafka),
+        client = _connect(
+            KafkaProducer,
+            kafka,
             acks="all",
             enable_idempotence=True,
             max_request_size=LARGEST_LETTER,

@@ -1,5 +1,6 @@
 """The topics: one table of what they must be, and what brings a broker there. None is deleted."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -181,8 +182,15 @@ def _differences(topic: Topic, found: Mapping[str, Any]) -> dict[str, tuple[str,
     }
 
 
-def apply(admin: KafkaAdminClient, topics: Sequence[Topic]) -> list[Change]:
+def apply(
+    admin: KafkaAdminClient, topics: Sequence[Topic], *, patience: float = 10.0
+) -> list[Change]:
     """Bring the broker to what the table says, and return what was done.
+
+    Args:
+        admin: the broker.
+        topics: the table.
+        patience: seconds to wait until the broker shows what it has done.
 
     Raises:
         TopicsError: a step is refused, by us (then nothing is done) or by the broker.
@@ -193,7 +201,17 @@ def apply(admin: KafkaAdminClient, topics: Sequence[Topic]) -> list[Change]:
         raise TopicsError("\n".join(map(str, refused)))
     _create(admin, [change.topic for change in changes if change.kind == "create"])
     _alter(admin, [change for change in changes if change.kind == "alter"])
+    _wait(admin, topics if changes else (), patience)
     return changes
+
+
+def _wait(admin: KafkaAdminClient, topics: Sequence[Topic], patience: float) -> None:
+    """Wait until a change shows: brokers hear of it from their controller, a moment later."""
+    end = time.monotonic() + patience
+    while topics and (left := plan(admin, topics)):
+        if time.monotonic() > end:
+            raise TopicsError(f"Kafka has taken, but does not show:\n{describe(left)}")
+        time.sleep(0.1)
 
 
 def _create(admin: KafkaAdminClient, topics: Sequence[Topic]) -> None:
