@@ -142,12 +142,17 @@ def _beside(app: faust.App, worker: Worker, *, die: Die) -> None:
     """Add what goes on beside the stages."""
 
     async def own(*_: Any, **__: Any) -> None:
+        worker.own()
+
+    async def complete(*_: Any, **__: Any) -> None:
         worker.metrics.rebalanced()
         worker.own()
 
     for task in (worker.keep_beating, worker.keep_watching, worker.keep_looking):
         app.task(_or_die(task, die=die))
-    app.on_rebalance_complete.connect(own, weak=False)
+    # Once when it is known what moved away, and again when what came is recovered.
+    app.on_partitions_assigned.connect(own, weak=False)
+    app.on_rebalance_complete.connect(complete, weak=False)
 
 
 def _or_die(work: Callable[..., Awaitable[None]], *, die: Die) -> Callable[..., Awaitable[None]]:
