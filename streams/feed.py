@@ -233,7 +233,7 @@ class Pace:
         if rate is not None and speed is not None:
             raise InputError("--rate and --speed exclude each other: give one of them")
         for name, value in (("rate", rate), ("speed", speed)):
-            if value is not None and value <= 0:
+            if value is not None and not value > 0:
                 raise InputError(f"--{name} must be above 0, not {value:g}")
         self.rate = rate
         self.speed = speed
