@@ -269,6 +269,7 @@ class Run:
             self.worker(0)
             self.worker(1)
             feeder.start()
+            self._await_work()
             act(self)
             feeder.join()
             self.say(f"all {feeder.sent} posts are sent")
@@ -310,6 +311,19 @@ class Run:
             except KafkaError:
                 calm = 0
         self.say("all is worked off")
+
+    def _await_work(self, timeout: float = 90.0) -> None:
+        """Return when the first posts are worked off: faults before that hit nothing."""
+        end = time.monotonic() + timeout
+        while not self._committed():
+            assert time.monotonic() < end, f"the workers do not start: see {self.folder}"
+            time.sleep(0.3)
+        self.say("the workers work")
+
+    def _committed(self) -> int:
+        with _reader(self.kafka.bootstrap, group_id=self.settings.kafka.group) as reader:
+            parts = _partitions(reader, self.topics.mentions)
+            return sum(reader.committed(part) or 0 for part in parts)
 
     def _lag(self) -> int:
         with _reader(self.kafka.bootstrap, group_id=self.settings.kafka.group) as reader:
@@ -451,15 +465,19 @@ def frozen(run: Run) -> None:
     """SIGSTOP a worker past its session and continue it, then SIGKILL the one that took over."""
     for turn in range(2):
         run.pause(2, 4)
-        sleeper, other = run.workers[turn % 2], run.workers[1 - turn % 2]
-        run.say(f"SIGSTOP worker {turn % 2} for {SESSION + 6:g} s")
-        sleeper.signal(signal.SIGSTOP)
-        time.sleep(SESSION + 6)
-        run.say("continue it, then SIGKILL the other")
-        sleeper.signal(signal.SIGCONT)
-        run.pause(0.05, 0.8)
-        other.kill()
-        run.pause(3, 5)
+        freeze(run, turn)
+
+
+def freeze(run: Run, number: int) -> None:
+    """SIGSTOP one of two workers past its session, continue it, SIGKILL the other at once."""
+    run.say(f"SIGSTOP worker {number} for {SESSION + 6:g} s")
+    run.workers[number].signal(signal.SIGSTOP)
+    time.sleep(SESSION + 6)
+    run.say("continue it, then SIGKILL the other")
+    run.workers[number].signal(signal.SIGCONT)
+    run.pause(0.05, 0.8)
+    run.workers[1 - number].kill()
+    run.pause(3, 5)
 
 
 def scale(run: Run) -> None:
@@ -497,6 +515,20 @@ def broker_frozen(run: Run) -> None:
     run.pause(3, 5)
 
 
+def short(run: Run) -> None:
+    """One of each but the frozen broker, for every run of the tests."""
+    for turn in range(2):
+        run.pause(1, 3)
+        run.say(f"SIGKILL worker {turn}")
+        run.workers[turn].kill()
+    broker_killed(run)
+    freeze(run, 0)
+    run.say("start worker 2, SIGTERM worker 0")
+    run.worker(2)
+    run.pause(2, 4)
+    run.found.exits.append(run.workers[0].stop())
+
+
 def everything(run: Run) -> None:
     """All of them, one after the other."""
     for act in (kills, broker_killed, frozen, scale):
@@ -509,6 +541,7 @@ SCENARIOS: dict[str, Callable[[Run], None]] = {
     "frozen": frozen,
     "scale": scale,
     "broker-frozen": broker_frozen,
+    "short": short,
     "everything": everything,
 }
 
