@@ -1,5 +1,8 @@
 """`trustwatch worker`: one Faust worker."""
 
+import signal
+import sys
+
 import typer
 
 from streams.settings import load_settings
@@ -14,12 +17,15 @@ def worker(ctx: typer.Context) -> None:
     Exits with 0 after SIGTERM or Ctrl-C, when its batches are done; with 1 after a fault after
     which starting it again is right; with 2 when a setting, the brands file or the model is wrong.
 
-    Examples:
+    Try:
 
-      trustwatch topics apply && trustwatch worker
-
-      TRUSTWATCH_METRICS_PORT=9465 trustwatch worker
+        trustwatch topics apply && trustwatch worker
+        TRUSTWATCH_METRICS_PORT=9465 trustwatch worker
     """
-    from streams.run import run  # noqa: PLC0415 -- slow to import, and other commands need none of it
+    settings = load_settings(ctx.obj)
+    # Until the worker listens to these itself there is nothing to finish.
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, lambda *_: sys.exit(0))
+    from streams.run import run  # noqa: PLC0415 -- slow to import
 
-    run(load_settings(ctx.obj))
+    run(settings)
