@@ -46,7 +46,7 @@ class Finding(msgspec.Struct, frozen=True):
     """The name, alias or handle as the brand's entry has it."""
     verdict: Literal["counts", "excluded", "unmet", "overlapped"]
     because: str = ""
-    """The exclude word, the required words, or the longer name that took its place."""
+    """The exclude word, the required word or words, or the longer name in its place."""
 
 
 class _Claim(NamedTuple):
@@ -206,7 +206,7 @@ class Matcher:
         return [
             Match(self.brands[claim.number].id, *reading.span(claim), reading.written(claim))
             for claim, ruling, holder in self._decisions(reading)
-            if ruling is _COUNTS and holder is None
+            if ruling.verdict == "counts" and holder is None
         ]
 
     def explain(self, text: str) -> list[Finding]:
@@ -232,7 +232,8 @@ class Matcher:
         claims = self._claims(spots)
         certain = {n for phrase, _, _ in spots if phrase.certain for n in phrase.names}
         rulings = {n: self._ruling(n, reading, certain) for n in {each.number for each in claims}}
-        longer = _overlaps([claim for claim in claims if rulings[claim.number] is _COUNTS])
+        counted = [each for each in claims if rulings[each.number].verdict == "counts"]
+        longer = _overlaps(counted)
         return [(claim, rulings[claim.number], longer.get(claim)) for claim in claims]
 
     def _claims(self, spots: list[Spot]) -> list[_Claim]:
@@ -246,9 +247,16 @@ class Matcher:
 
     def _ruling(self, number: int, reading: _Reading, certain: set[int]) -> _Ruling:
         """Decides whether a text is about a brand that it names."""
-        excludes, requires = self._excludes[number], self._requires[number]
-        if excludes and (barred := reading.first(excludes)):
+        if barred := reading.first(self._excludes[number]):
             return _Ruling("excluded", barred)
-        if requires and number not in certain and not reading.first(requires):
-            return _Ruling("unmet", ", ".join(self.brands[number].require_any))
-        return _COUNTS
+        if number in certain or not self._requires[number]:
+            return _COUNTS
+        if met := reading.first(self._requires[number]):
+            return _Ruling("counts", met)
+        return _Ruling("unmet", _some(self.brands[number].require_any))
+
+
+def _some(words: tuple[str, ...], *, most: int = 5) -> str:
+    """Names words, but not more than a line can hold."""
+    rest = f" and {len(words) - most} others" if len(words) > most else ""
+    return ", ".join(words[:most]) + rest

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from itertools import accumulate
 
 OTHER = "\x1f"
-"""Stands for every symbol outside ASCII, so that folded Latin text is pure ASCII and stays fast."""
+"""Stands for every symbol outside ASCII, so that folded Latin text is pure ASCII and stays fast.
+
+To Python it is a blank too: an address ends at an emoji or a typographic quote.
+"""
 _NOTHING = "\x1e"
 """Stands for a character that is dropped, until the text is known to have none."""
 
@@ -163,7 +166,7 @@ class Folded:
         # Nothing dropped and the same length: nothing grew either, and offsets are the same.
         self._even = _NOTHING not in exact and len(exact) == len(self._closed)
         self.exact = exact.replace(_NOTHING, "")
-        self.plain = self.exact.translate(_PLAIN)
+        self.plain = words(self.exact)
 
     @property
     def starts(self) -> list[int]:
@@ -190,6 +193,15 @@ class Folded:
         while last < len(self.text) and unicodedata.category(self.text[last])[0] == "M":
             last += 1
         return first, last
+
+
+def words(exact: str) -> str:
+    """Makes every symbol of a folded text a space.
+
+    >>> words("l'acme-boss")
+    'l acme boss'
+    """
+    return exact.translate(_PLAIN)
 
 
 def letters(text: str) -> str:

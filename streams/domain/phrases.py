@@ -4,7 +4,7 @@ import re
 import unicodedata
 from enum import Enum
 
-from streams.domain.folding import OTHER, Folded, fold
+from streams.domain.folding import OTHER, Folded, fold, words
 
 
 class Kind(Enum):
@@ -68,14 +68,14 @@ class Phrase:
     __slots__ = ("certain", "exact", "glue", "key", "kind", "lead", "names", "simple", "tail")
 
     def __init__(self, exact: str, *, kind: Kind) -> None:
-        words = Folded(exact).plain
+        plain = words(exact)
         self.kind = kind
         self.exact = exact.translate(_JOINS) if kind is Kind.NAME else exact
-        self.key = f" {words.strip()} "
-        self.lead = len(words) - len(words.lstrip())
-        self.tail = len(words) - len(words.rstrip())
+        self.key = f" {plain.strip()} "
+        self.lead = len(plain) - len(plain.lstrip())
+        self.tail = len(plain) - len(plain.rstrip())
         inner = kind is Kind.NAME and not self.lead and not self.tail
-        self.glue = words.replace(" ", "") if inner else ""
+        self.glue = plain.replace(" ", "") if inner else ""
         self.certain = kind not in {Kind.NAME, Kind.GLUED}
         self.simple = kind is Kind.NAME and exact.isalnum()
         self.names: dict[int, str] = {}

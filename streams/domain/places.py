@@ -57,13 +57,11 @@ def _zone(match: re.Match[str]) -> Zone:
         host = _HOST.match(match.string, start, end)
         return Zone(kind, start, end, host.span(1) if host else (start, start))
     server = match.string.rindex("@", start, end) + 1
-    if kind == "handle" and server == start + 1 and "." not in match[0]:
-        # A handle without a domain has no hyphen: "@acmetel-Kunden" speaks of "@acmetel".
-        end = start + len(match[0].partition("-")[0])
     return Zone(kind, start, end, (server, end))
 
 
 _CONTRACTED = re.compile(r"'t(?!\w)")
+_SERVER = re.compile(r"[.@]")
 _LONGER = re.compile(r"\.\w|-[\w-]*+\.\w")
 
 
@@ -75,7 +73,7 @@ def _word(exact: str, at: int) -> bool:
 def _name(exact: str, zone: Zone | None, start: int, end: int) -> bool:
     """Any words; in a handle only the whole of it. "Can't" is no "Can", "O'Neil" no "Neil"."""
     if zone:
-        return zone.kind == "handle" and (zone.start + 1, zone.end) == (start, end)
+        return start == zone.start + 1 and _handle(exact, zone, zone.start, end)
     irish = exact[max(start - 2, 0) : start] == "o'" and not _word(exact, start - 3)
     return not irish and not _CONTRACTED.match(exact, end)
 
@@ -86,8 +84,11 @@ def _glued(exact: str, zone: Zone | None, start: int, end: int) -> bool:
     return exact[max(start - 1, 0) : start] == "#" and _tag(exact, zone, start - 1, end)
 
 
-def _handle(_exact: str, zone: Zone | None, start: int, end: int) -> bool:
-    return zone is not None and zone.kind == "handle" and (zone.start, zone.end) == (start, end)
+def _handle(exact: str, zone: Zone | None, start: int, end: int) -> bool:
+    """The whole handle; "@acmetel-Kunden" speaks of it too, as few networks allow a hyphen."""
+    if not zone or zone.kind != "handle" or zone.start != start:
+        return False
+    return end == zone.end or (exact[end] == "-" and not _SERVER.search(exact, end, zone.end))
 
 
 def _tag(exact: str, zone: Zone | None, start: int, end: int) -> bool:
