@@ -58,6 +58,15 @@ class Record(Valued, Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
+class Named(NamedTuple):
+    """A post that names brands, and when it counts."""
+
+    record: Record
+    post: Post
+    at: datetime
+    matches: list[Match]
+
+
 class Letter(NamedTuple):
     """A dead letter: a record that cannot be judged, and why."""
 
@@ -104,30 +113,29 @@ class Judge:
         """Judge a batch of records; whatever is wrong with one ends as its letter."""
         out = Judged()
         named = list(self._read(records, out))
-        verdicts = await self._verdicts([post.text or "" for _, post, _ in named])
-        for (record, post, matches), verdict in zip(named, verdicts, strict=True):
+        verdicts = await self._verdicts([one.post.text or "" for one in named])
+        for one, verdict in zip(named, verdicts, strict=True):
             if isinstance(verdict, RejectedError):
-                out.letters.append(Letter(record, "judge", verdict.reason, str(verdict)))
+                out.letters.append(Letter(one.record, "judge", verdict.reason, str(verdict)))
             else:
-                out.mentions += self._mentions(record, post, matches, verdict)
+                out.mentions += self._mentions(one, verdict)
         return out
 
-    def _read(
-        self, records: Iterable[Record], out: Judged
-    ) -> Iterator[tuple[Record, Post, list[Match]]]:
+    def _read(self, records: Iterable[Record], out: Judged) -> Iterator[Named]:
         """Yield the posts that name a brand; put the others where they belong."""
         matcher = self.matcher()
         for record in records:
             try:
                 post = parse(record, max_text=self.max_text)
+                at = self._at(record, post)
             except RejectedError as exc:
                 out.letters.append(Letter(record, "judge", exc.reason, str(exc)))
                 continue
             out.posts += 1
             if post.deleted:
-                out.mentions.append(self._deletion(record, post))
+                out.mentions.append(_deletion(record, post, at))
             elif matches := matcher.match(post.text or ""):
-                yield record, post, matches
+                yield Named(record, post, at, matches)
 
     async def _verdicts(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
         """Classify a batch; if that fails, text by text: one must not take the others down."""
@@ -140,22 +148,24 @@ class Judge:
                 return [RejectedError("classifier_failed", f"{type(exc).__name__}: {exc}"[:500])]
             return [(await self._verdicts([text]))[0] for text in texts]
 
-    def _mentions(
-        self, record: Record, post: Post, matches: list[Match], verdict: Verdict
-    ) -> Iterator[Mention]:
-        first = {match.brand: match for match in reversed(matches)}
+    def _mentions(self, one: Named, verdict: Verdict) -> Iterator[Mention]:
+        record, post, at, matches = one
+        author = self._pseudonym(post)
+        first: dict[str, Match] = {}
+        for match in matches:
+            first.setdefault(match.brand, match)
         for match in first.values():
             yield Mention(
                 brand=match.brand,
                 post=post.id,
-                at=self._at(record, post),
+                at=at,
                 partition=record.partition,
                 offset=record.offset,
                 source=post.source[:LONGEST_SOURCE],
                 sentiment=verdict.sentiment,
                 leak=verdict.leak,
                 is_leak=verdict.leak >= self.threshold and post.repost_of is None,
-                author=self._pseudonym(post),
+                author=author,
                 weightless=post.repost_of is not None or bool(post.author and post.author.bot),
                 lang=post.lang,
                 url=post.url,
@@ -163,15 +173,6 @@ class Judge:
                 end=match.end,
                 model=self.model,
             )
-
-    def _deletion(self, record: Record, post: Post) -> Mention:
-        return Mention(
-            post=post.id,
-            at=self._at(record, post),
-            partition=record.partition,
-            offset=record.offset,
-            deleted=True,
-        )
 
     def _at(self, record: Record, post: Post) -> datetime:
         at = event_time(
@@ -189,6 +190,12 @@ class Judge:
         return hmac.digest(self.key, author.encode(), hashlib.sha256)[:8].hex()
 
 
+def _deletion(record: Record, post: Post, at: datetime) -> Mention:
+    return Mention(
+        post=post.id, at=at, partition=record.partition, offset=record.offset, deleted=True
+    )
+
+
 def parse(record: Record, *, max_text: int) -> Post:
     """Return the post of a record.
 
@@ -204,7 +211,6 @@ def parse(record: Record, *, max_text: int) -> Post:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise RejectedError("not_json", str(exc) or type(exc).__name__) from exc
     _check(post, max_text=max_text)
-    received(record)
     return post
 
 

@@ -149,10 +149,13 @@ class Ledger:
     def _count(self, post: str, row: Row, times: int) -> None:
         if post in self.withdrawn:
             return
-        hour = self.hours.setdefault(row.at // HOUR, Hour())
+        at = row.at // HOUR
+        hour = self.hours.get(at)
+        if hour is None:
+            hour = self.hours[at] = Hour()
         hour.add(row, times)
-        if not hour.count:
-            del self.hours[row.at // HOUR]
+        if times < 0 and not hour.count:
+            del self.hours[at]
         if row.leak:
             self._count_leak(Leak(row.at, post, row.source), times)
 
