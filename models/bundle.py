@@ -30,6 +30,16 @@ class Linear(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leak_bias: float
 
 
+class Trained(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a model came about, for its card."""
+
+    settings: dict[str, int | float]
+    sentiment: dict[str, int]
+    """Texts by source."""
+    leak: dict[str, int]
+    """Texts by source."""
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a model folder says about itself."""
 
@@ -37,8 +47,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: str
     leak_threshold: float
     linear: Linear
-    trained: dict[str, str | int | float | dict[str, int]]
-    """Provenance for the card: the seed, the settings, examples by source."""
+    trained: Trained
     files: dict[str, Entry]
 
 

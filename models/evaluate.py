@@ -11,51 +11,19 @@ from typing import Final
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
-from models import BUNDLE, Classifier, examples, load_classifier
+from models import BUNDLE, Classifier, card, examples, load_classifier
+from models.card import Mood, Report, Talk
 from models.examples import Example
 from models.labels import LEAKS, SENTIMENTS
 from streams.errors import InputError, RejectedError
 from streams.records import Verdict
 
 Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
+Counts = dict[str, int]
 
 _BINS: Final = 15
-_FEW: Final = 30
-
-
-class Mood(msgspec.Struct, frozen=True):
-    """How well sentiment is told on some texts; shares of one."""
-
-    texts: int
-    macro_recall: float
-    macro_f1: float
-    calibration_error: float
-
-
-class Talk(msgspec.Struct, frozen=True):
-    """How well leak mentions are told on some texts; shares of one."""
-
-    texts: int
-    leaks: int
-    precision: float
-    recall: float
-    f1: float
-    calibration_error: float
-
-
-class Report(msgspec.Struct, frozen=True):
-    """Everything that was measured."""
-
-    model: str
-    leak_threshold: float
-    refused: dict[str, int]
-    sentiment: dict[str, Mood]
-    leak: dict[str, Talk]
-    posts_per_second: float
-    machine: str
-    command: str
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -65,7 +33,7 @@ class Judged(msgspec.Struct, frozen=True):
     verdict: Verdict
 
 
-def judge(model: Classifier, found: Sequence[Example]) -> tuple[list[Judged], dict[str, int]]:
+def judge(model: Classifier, found: Sequence[Example]) -> tuple[list[Judged], Counts]:
     """Classify the examples; refusals are counted by reason and left out."""
     judged, refused = [], dict[str, int]()
     said = model.classify([one.text for one in found])
@@ -155,26 +123,31 @@ def _read_only(example: Example) -> str | None:
     return "labelled by a reader" if example.quality == "read" else None
 
 
-def _synthetic(example: Example) -> str:
+def _synthetic(_: Example) -> str:
+    return "synthetic"
+
+
+def _synthetic_lang(example: Example) -> str:
     return f"synthetic {example.lang}"
 
 
-def moods(model: Classifier, found: Sequence[Example]) -> tuple[dict[str, Mood], dict[str, int]]:
+def moods(model: Classifier, found: Sequence[Example]) -> tuple[dict[str, Mood], Counts]:
     """Measure sentiment on all texts, by language and by source."""
     judged, refused = judge(model, found)
     groups = [slices(judged, key) for key in (_all, _lang, _source)]
     return {name: mood(part) for group in groups for name, part in group.items()}, refused
 
 
-def talks(model: Classifier, found: Sequence[Example]) -> tuple[dict[str, Talk], dict[str, int]]:
+def talks(model: Classifier, found: Sequence[Example]) -> tuple[dict[str, Talk], Counts]:
     """Measure leak mentions on real texts, and on synthetic ones that were not trained on."""
     judged, refused = judge(model, found)
-    own, more = judge(model, [one for one in examples.leaks([examples.SYNTHETIC]) if examples.held_back(one)])
-    refused = {key: refused.get(key, 0) + more.get(key, 0) for key in {*refused, *more}}
+    ours = [one for one in examples.leaks([examples.SYNTHETIC]) if examples.held_back(one)]
+    own, more = judge(model, ours)
     groups = [slices(judged, key) for key in (_all, _read_only, _lang)]
-    groups += [slices(own, key) for key in (lambda _: "synthetic, all", _synthetic)]
+    groups += [slices(own, key) for key in (_synthetic, _synthetic_lang)]
     least = model.leak_threshold
-    return {name: talk(part, least) for group in groups for name, part in group.items()}, refused
+    told = {name: talk(part, least) for group in groups for name, part in group.items()}
+    return told, _sum(refused, more)
 
 
 def speed(model: Classifier, texts: Sequence[str]) -> float:
@@ -186,48 +159,54 @@ def speed(model: Classifier, texts: Sequence[str]) -> float:
     return len(texts) / (time.perf_counter() - began)
 
 
-def evaluate(model: Classifier, sentiment: Path, leak: Path, *, command: str) -> Report:
+def evaluate(model: Classifier, sentiment: Path, leak: Path) -> Report:
     """Measure everything.
 
     Raises:
         InputError: a file cannot be read.
     """
-    feelings, rumours = examples.sentiments([sentiment]), examples.leaks([leak])
-    moods_, refused = moods(model, feelings)
-    talks_, more = talks(model, rumours)
+    feelings = examples.sentiments([sentiment])
+    told_moods, refused = moods(model, feelings)
+    told_leaks, more = talks(model, examples.leaks([leak]))
     return Report(
         model=model.name,
         leak_threshold=model.leak_threshold,
-        refused={key: refused.get(key, 0) + more.get(key, 0) for key in sorted({*refused, *more})},
-        sentiment=moods_,
-        leak=talks_,
+        refused=_sum(refused, more),
+        sentiment=told_moods,
+        leak=told_leaks,
         posts_per_second=speed(model, [one.text for one in feelings]),
-        machine=f"Python {platform.python_version()}, numpy {np.__version__}, {platform.machine()}",
-        command=command,
+        machine=f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}",
     )
+
+
+def _sum(left: Counts, right: Counts) -> Counts:
+    return {key: left.get(key, 0) + right.get(key, 0) for key in sorted({*left, *right})}
 
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=__doc__)
-    parser.add_argument("model", nargs="?", default="bundle")
-    parser.add_argument("--sentiment", type=Path, required=True)
-    parser.add_argument("--leak", type=Path, required=True)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--card", action="store_true")
+    parser.add_argument("model", help="`bundle`, or the folder of a model")
+    parser.add_argument("--sentiment", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--leak", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--card", action="store_true", help="write MODEL_CARD.md into the model")
     return parser.parse_args(given)
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Evaluate from the command line."""
+    """Evaluate from the command line; 2 when a file or the model is wrong."""
     asked = _arguments(sys.argv[1:] if given is None else given)
-    model = load_classifier(asked.model)
-    report = evaluate(model, asked.sentiment, asked.leak, command="")
+    try:
+        report = evaluate(load_classifier(asked.model), asked.sentiment, asked.leak)
+        if asked.card:
+            card.write(BUNDLE if asked.model == "bundle" else Path(asked.model), report)
+    except InputError as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), markup=False)
+        return 2
     if asked.json:
-        print(msgspec.json.encode(report).decode())
+        sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
     else:
-        for k, v in {**report.sentiment, **report.leak}.items():
-            print(f"{k:28}", *(f"{n}={100*x:.1f}" if isinstance(x, float) else f"{n}={x}" for n, x in msgspec.structs.asdict(v).items()))
-        print(report.refused, report.posts_per_second, report.leak_threshold)
+        sys.stdout.write("\n".join(card.figures(report)) + "\n")
     return 0
 
 

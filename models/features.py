@@ -1,45 +1,58 @@
-"""Turns a text into units, and a unit into the hashed features that it stands for.
+"""Turns texts into tokens, and tokens into the hashed features that carry the weights.
 
-A unit is a token (`str`) or an ordered pair of tokens (`tuple`). What a unit adds to a score depends
-on that unit alone, so it can be computed once and remembered; everything costly (case folding,
-n-grams, hashing) happens per distinct unit and not per text.
+What a token adds by itself (its word and its character n-grams) depends on the token alone, so it
+can be computed once and remembered. Pairs of tokens are hashed from the marks of their two tokens.
+Both happen for many tokens at a time.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 from zlib import crc32
 
+import numpy as np
+from numpy.typing import NDArray
 
-Unit = str | tuple[str, str]
+Marks = NDArray[np.uint64]
+Buckets = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Places = NDArray[np.int64]
 
-READ = 4_000
+READ: Final = 4_000
 """Characters of a text that are read; what follows in a longer text is left aside."""
 
-WORDS = 1 << 19
-"""Buckets for words and pairs; the character n-grams have as many, after them."""
+WORDS: Final = 1 << 20  # as many as _SHIFT leaves bits
+"""Buckets for words and pairs; as many follow for the character n-grams, and one that is empty."""
 
-BUCKETS = 2 * WORDS
+BUCKETS: Final = 2 * WORDS
+EMPTY: Final = BUCKETS
+"""Stands where there is no pair; no weight is ever put there."""
 
-_TOKEN_READ = 32
-_GRAMS = range(2, 6)
-_SCOPE = 3
-_NEGATED = "\0"
-_WORD, _PAIR, _GRAM, _SHOUT = range(1, 5)
+_GRAMS: Final = range(2, 6)
+_SCOPE: Final = 3
+_SHORT: Final = 2
+_SHOUT: Final = 0
+_WORD, _NEIGHBOUR, _NEGATED = (np.uint64(odd) for odd in (0x9E3779B1, 0xC2B2AE3D, 0x27D4EB2F))
+_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT: Final = np.uint64(64 - 20)
 
 _LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _HANDLE = re.compile(r"(?<!\w)@\w+")
+# No alternative is unbounded: a token is short whatever the text, so remembering it is cheap.
 _TOKEN = re.compile(
-    r"[:;=][-'^]?[)(DPp/\\|*\]\[oO3]+|<3"  # emoticons
-    r"|(?:[cdjlmnstCDJLMNST]|[Qq]u)'(?=\w)"  # French and Italian elision
-    r"|#?\w+(?:'\w+)?"
-    r"|[!?]+|\.{2,}|[^\w\s\x00-\x1f\x7f]",
+    r"#?\w{1,40}(?:'\w{1,40})?"
+    r"|[:;=][-'^]?[)(DPp/\\|*\]\[oO3]{1,4}|<3"  # emoticons
+    r"|[!?]{1,4}|\.{2,4}|[^\w\s\x00-\x1f\x7f]",
 )
+_ELISION = re.compile(r"\b([cdjlmnst]|qu)'(?=[\w@#])", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
 _STRETCHED = re.compile(r"(.)\1{3,}")
-_STOPS = frozenset(".,;:!?…")
 
-_PLAIN_NEGATIONS = """
+STOPS: Final = frozenset(".,;:!?…")
+NEGATIONS: Final = frozenset(
+    """
     not no never none nobody nothing without cannot cant can't dont don't doesnt doesn't didnt
     didn't isnt isn't wasnt wasn't arent aren't wont won't wouldnt wouldn't shouldnt shouldn't
     couldnt couldn't havent haven't hasnt hasn't hadnt hadn't aint ain't
@@ -48,85 +61,150 @@ _PLAIN_NEGATIONS = """
     nunca jamás sin nada ningún ninguna
     non mai senza nessun nessuna niente
     não nao nem sem nenhum nenhuma
-""".split()
-NEGATIONS = frozenset(
-    form for word in _PLAIN_NEGATIONS for form in (word, word.capitalize(), word.upper())
+    """.split(),  # noqa: SIM905 - twelve lines of quoted words are harder to read
 )
-"""Words after which a judgement may turn round, in every case they are written in."""
+"""Words after which a judgement may turn round, in the six languages of the training data."""
 
 
-def units(text: str) -> list[Unit]:
-    """Split a text into its tokens, the pairs of neighbours, and the tokens after a negation.
+def tokens(text: str) -> list[str]:
+    """Split a text; links and handles become `http` and `@`.
 
     Args:
         text: any string; lone surrogates and control characters included.
 
-    >>> units("Not good!")
-    ['Not', 'good', '!', ('Not', 'good'), ('good', '!'), ('\\x00', 'good')]
+    >>> tokens("L'app de @acme... :( not good!!")
+    ['L', 'app', 'de', '@', '...', ':(', 'not', 'good', '!!']
     """
-    tokens: list[str] = _TOKEN.findall(_clean(text))
-    found: list[Unit] = [*tokens, *zip(tokens, tokens[1:], strict=False)]
-    if not NEGATIONS.isdisjoint(tokens):
-        found.extend(_negated(tokens))
-    return found
-
-
-def _clean(text: str) -> str:
     text = text[:READ]
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text).replace("’", "'")
+        text = unicodedata.normalize("NFKC", text).replace("\u2019", "'")
+    if "'" in text:
+        text = _ELISION.sub(r"\1 ", text)
     if "@" in text:
         text = _HANDLE.sub("@", text)
     if "://" in text or "www." in text:
         text = _LINK.sub(" http ", text)
-    return text
+    return _TOKEN.findall(text)
 
 
-def _negated(tokens: list[str]) -> Iterator[tuple[str, str]]:
-    left = 0
-    for token in tokens:
-        if token in NEGATIONS:
-            left = _SCOPE
-        elif token[0] in _STOPS:
-            left = 0
-        elif left:
-            left -= 1
-            yield _NEGATED, token
+def fold(token: str) -> str:
+    """What spellings of a token have in common: without case, digits as 0, letters thrice at most.
 
-
-def features(unit: Unit) -> list[int]:
-    """The buckets (0 to `BUCKETS` - 1) of a unit, one for each feature that it carries.
-
-    A pair carries itself. A token carries its folded form and its character n-grams, of two to
-    five characters, with the ends of the word marked.
+    >>> fold("SOOOOO"), fold("2024")
+    ('sooo', '000')
     """
-    if isinstance(unit, tuple):
-        return [_bucket(_PAIR, f"{_fold(unit[0])} {_fold(unit[1])}")]
-    word = _fold(unit)
-    found = [_bucket(_WORD, word)]
-    if len(word) > 2 and unit.isupper():  # noqa: PLR2004 - shorter ones are abbreviations
-        found.append(_bucket(_SHOUT, ""))
-    if word[0] == "#" and len(word) > 1:
-        word = word[1:]
-        found.append(_bucket(_WORD, word))
-    if word[0].isalnum():
-        found.extend(WORDS + _bucket(_GRAM, gram) for gram in _grams(f"<{word}>"))
+    return _STRETCHED.sub(r"\1\1\1", _DIGIT.sub("0", token.casefold()))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What some tokens stand for.
+
+    Attributes:
+        buckets: of the features of all tokens.
+        owners: which token each of the buckets belongs to.
+        marks: a number for each folded token, from which its pairs are hashed.
+        turns: whether a token is a negation.
+        stops: whether a token ends a clause.
+        latin: Latin letters of a token, less its letters of other scripts.
+    """
+
+    buckets: Buckets
+    owners: Places
+    marks: Marks
+    turns: Flags
+    stops: Flags
+    latin: Places
+
+
+def parts(found: Sequence[str]) -> Parts:
+    """Describe tokens: each stands for its folded form and its n-grams of two to five bytes."""
+    words = [fold(token) for token in found]
+    tags = [at for at, word in enumerate(words) if word[0] == "#" and len(word) > 1]
+    shouts = [at for at, token in enumerate(found) if len(token) > _SHORT and token.isupper()]
+    marks = _marks(words)
+    ends, owners = _grams([_inside(word) for word in words])
+    return Parts(
+        buckets=np.concatenate(
+            [
+                _mix(marks * _WORD),
+                _mix(_marks([words[at][1:] for at in tags]) * _WORD),
+                np.full(len(shouts), _SHOUT, dtype=np.int64),
+                ends,
+            ],
+        ),
+        owners=np.concatenate([np.arange(len(words)), tags, shouts, owners]).astype(np.int64),
+        marks=marks,
+        turns=np.array([word in NEGATIONS for word in words], dtype=np.bool_),
+        stops=np.array([token[0] in STOPS for token in found], dtype=np.bool_),
+        latin=np.array([latin(token) for token in found], dtype=np.int64),
+    )
+
+
+def _marks(words: list[str]) -> Marks:
+    return np.array([crc32(_encoded(word)) for word in words], dtype=np.uint64)
+
+
+def _encoded(word: str) -> bytes:
+    return word.encode("utf-8", "surrogatepass")
+
+
+def _inside(word: str) -> bytes:
+    return b"<%b>" % _encoded(word.removeprefix("#")) if word[-1].isalnum() else b""
+
+
+def _grams(words: list[bytes]) -> tuple[Buckets, Places]:
+    """The buckets of the n-grams of all words, and the word that each belongs to."""
+    letters = np.frombuffer(b"".join(words), dtype=np.uint8).astype(np.uint64)
+    owners = np.repeat(np.arange(len(words)), [len(word) for word in words])
+    gram, found, whose = letters, [], []
+    for size in _GRAMS:
+        # No byte is zero, so n-grams of different sizes are different numbers.
+        gram = (gram[:-1] << np.uint64(8)) | letters[size - 1 :]
+        whole = owners[: len(gram)] == owners[size - 1 :]
+        found.append(WORDS + _mix(gram[whole]))
+        whose.append(owners[: len(gram)][whole])
+    return np.concatenate(found), np.concatenate(whose)
+
+
+def pairs(marks: Marks, starts: Flags) -> Buckets:
+    """The bucket of each token with the one before it; `EMPTY` where a text starts."""
+    found = np.full(len(marks), EMPTY, dtype=np.int64)
+    found[1:] = _mix((marks[:-1] * _NEIGHBOUR) ^ marks[1:])
+    found[starts] = EMPTY
     return found
 
 
-def _fold(token: str) -> str:
-    folded = _DIGIT.sub("0", token[:_TOKEN_READ].casefold())
-    return _STRETCHED.sub(r"\1\1\1", folded)
+def negated(marks: Marks, starts: Flags, *, turns: Flags, stops: Flags) -> Buckets:
+    """The bucket of each token that follows a negation within three tokens and no stop.
+
+    Args:
+        marks: of the tokens of all texts, one text after the other.
+        starts: whether the token is the first of its text.
+        turns: whether the token is a negation.
+        stops: whether the token ends a clause.
+    """
+    reach = np.zeros(len(marks), dtype=np.int64)
+    reach[turns] = _SCOPE + 1
+    found = np.full(len(marks), EMPTY, dtype=np.int64)
+    open_ = ~(starts | stops)
+    for _ in range(_SCOPE):
+        passed = np.where(open_[1:], reach[:-1] - 1, 0)
+        reach[1:] = np.maximum(reach[1:], passed)
+    under = (reach > 0) & ~turns
+    found[under] = _mix(marks[under] * _NEGATED)
+    return found
 
 
-def _grams(word: str) -> Iterator[str]:
-    for size in _GRAMS:
-        for start in range(len(word) - size + 1):
-            yield word[start : start + size]
+def contexts(marks: Marks, starts: Flags, *, turns: Flags, stops: Flags) -> list[Buckets]:
+    """Every bucket that a token has by its surroundings: an array of buckets for each kind."""
+    return [pairs(marks, starts), negated(marks, starts, turns=turns, stops=stops)]
 
 
-def _bucket(kind: int, text: str) -> int:
-    return crc32(text.encode("utf-8", "surrogatepass"), kind) % WORDS
+def _mix(numbers: Marks) -> Buckets:
+    """Spread numbers over `WORDS` buckets, by Fibonacci hashing (Knuth, TAOCP 3, 6.4)."""
+    folded = numbers ^ (numbers >> np.uint64(32))
+    return ((folded * _SPREAD) >> _SHIFT).astype(np.int64)
 
 
 def latin(token: str) -> int:

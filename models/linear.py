@@ -5,7 +5,7 @@ its neighbours in a batch, on threads, or on what was judged before.
 """
 
 from collections.abc import Sequence
-from functools import reduce
+from itertools import chain, repeat
 from math import sqrt
 from pathlib import Path
 from typing import Final
@@ -13,11 +13,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from models import features
 from models.bundle import Linear, load
-from models.features import BUCKETS, Unit, features, latin, units
+from models.features import BUCKETS
 from models.labels import judge
 from streams.errors import ModelError, RejectedError
 from streams.records import Verdict
+
+Sums = NDArray[np.int64]
 
 WEIGHTS: Final = "weights.npz"
 KIND: Final = "linear"
@@ -25,56 +28,67 @@ KIND: Final = "linear"
 LONGEST: Final = 100_000
 """Characters of the longest text that is judged; longer ones are refused."""
 
-KEPT: Final = 200_000
-"""Units remembered before the memory of them starts afresh (about 60 MB)."""
+CHUNK: Final = 64
+"""Texts that are summed at a time."""
 
-_KEY_LENGTH: Final = 40
+KEPT: Final = 1 << 18
+"""Tokens that are remembered; a full memory starts afresh. No chunk holds more than it."""
 
-# One Python integer carries five sums at once, so that one addition per unit is enough. A lane
-# holds 2**39 either way: more than 4,000 characters could ever add up to.
-_LANE: Final = 40
-_HALF: Final = 1 << (_LANE - 1)
-_MASK: Final = (1 << _LANE) - 1
+_COLUMNS: Final = 5
 
 
-class _Memory(dict[Unit, int]):
-    """What each unit adds, computed when first asked for."""
+class Memory:
+    """What each token adds and how it pairs, reckoned on first sight; a row per token.
 
-    def __init__(self, weights: NDArray[np.int64]) -> None:
-        super().__init__()
-        self._weights = weights
-
-    def __missing__(self, unit: Unit) -> int:
-        sums = self._weights[features(unit)].sum(axis=0).tolist()
-        packed = pack(*sums, latin(unit) if isinstance(unit, str) else 0)
-        if len(self) >= KEPT:
-            self.clear()
-        if sum(map(len, unit)) <= _KEY_LENGTH:
-            self[unit] = packed
-        return packed
-
-
-def pack(*lanes: int) -> int:
-    """Put signed integers side by side into one, the first in the lowest bits."""
-    return reduce(lambda packed, lane: (packed << _LANE) + lane, reversed(lanes), 0)
-
-
-def unpack(packed: int) -> tuple[int, int, int, int, int]:
-    """Take five lanes apart again.
-
-    >>> unpack(pack(1, -2, 3, 4, -5) + pack(1, -1, 0, 0, 1))
-    (2, -3, 3, 4, -4)
+    Attributes:
+        sums: what a token adds to `negative`, `positive`, `leak`, the squared length, and the
+            count of Latin letters.
+        marks: what its pairs are hashed from.
+        turns: whether it is a negation.
+        stops: whether it ends a clause.
     """
-    lanes = []
-    for _ in range(4):
-        lane = ((packed + _HALF) & _MASK) - _HALF
-        lanes.append(lane)
-        packed = (packed - lane) >> _LANE
-    return lanes[0], lanes[1], lanes[2], lanes[3], packed
+
+    def __init__(self, table: NDArray[np.int32], *, kept: int = KEPT) -> None:
+        self._table = table
+        self._known: dict[str, int] = {}
+        self.sums = np.zeros((kept, _COLUMNS), dtype=np.int64)
+        self.marks = np.zeros(kept, dtype=np.uint64)
+        self.turns = np.zeros(kept, dtype=np.bool_)
+        self.stops = np.zeros(kept, dtype=np.bool_)
+
+    def __len__(self) -> int:
+        """How many tokens are known."""
+        return len(self._known)
+
+    def rows(self, tokens: list[str]) -> features.Places:
+        """The rows of some tokens; the memory starts afresh if they might not fit."""
+        if len(self) + len(tokens) > len(self.sums):
+            self._known.clear()
+        rows = np.fromiter(map(self._known.get, tokens, repeat(-1)), np.int64, len(tokens))
+        missing = np.flatnonzero(rows < 0).tolist()
+        if missing:
+            self._learn(list(dict.fromkeys(tokens[at] for at in missing)))
+            rows[missing] = [self._known[tokens[at]] for at in missing]
+        return rows
+
+    def _learn(self, tokens: list[str]) -> None:
+        first = len(self)
+        new = slice(first, first + len(tokens))
+        parts = features.parts(tokens)
+        added = self._table[parts.buckets]
+        for column in range(_COLUMNS - 1):
+            # Sums in floats, yet exact: they are far below 2**53.
+            sums = np.bincount(parts.owners, added[:, column], len(tokens))
+            self.sums[new, column] = sums
+        self.sums[new, _COLUMNS - 1] = parts.latin
+        self.marks[new], self.turns[new], self.stops[new] = parts.marks, parts.turns, parts.stops
+        self._known.update(zip(tokens, range(first, first + len(tokens)), strict=True))
 
 
 class LinearClassifier:
     """Judges sentiment and leak mentions; numpy is all that it needs.
+
+    Not for use from several threads at once: each takes its own.
 
     Attributes:
         name: `linear-1` and the digest of the bundle.
@@ -92,9 +106,11 @@ class LinearClassifier:
     ) -> None:
         self.name = name
         self.leak_threshold = leak_threshold
-        squares = norms.astype(np.int64) ** 2
-        self._memory = _Memory(np.column_stack([weights.astype(np.int64), squares]))
         self._linear = linear
+        self._table = np.zeros((BUCKETS + 1, 4), dtype=np.int32)
+        self._table[:BUCKETS, :3] = weights
+        self._table[:BUCKETS, 3] = norms.astype(np.int32) ** 2
+        self._memory = Memory(self._table)
 
     def classify(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
         """Judge each text; one that cannot be judged gives its reason instead.
@@ -102,31 +118,59 @@ class LinearClassifier:
         Reasons: `text_too_long`, `empty_text` (nothing to read), `unknown_script` (most letters
         are not Latin), `unknown_text` (nothing in it occurs in the training data).
         """
-        return [self._judge(text) for text in texts]
+        judged: list[Verdict | RejectedError] = []
+        for start in range(0, len(texts), CHUNK):
+            judged += self._chunk(texts[start : start + CHUNK])
+        return judged
 
-    def _judge(self, text: str) -> Verdict | RejectedError:
-        if len(text) > LONGEST:
-            return RejectedError("text_too_long", f"{len(text)} characters, at most {LONGEST}")
-        found = units(text)
-        if not found:
-            return RejectedError("empty_text", "no word, emoji or punctuation in the text")
-        total = sum(map(self._memory.__getitem__, found))
-        negative, positive, leak, square, script = unpack(total)
+    def _chunk(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
+        split = [features.tokens(text) if len(text) <= LONGEST else [] for text in texts]
+        sums = iter(self._sum([found for found in split if found]))
+        return [
+            self._judge(*next(sums)) if found else _refuse(text)
+            for text, found in zip(texts, split, strict=True)
+        ]
+
+    def _sum(self, split: list[list[str]]) -> list[list[int]]:
+        if not split:
+            return []
+        rows = self._memory.rows(list(chain.from_iterable(split)))
+        first = np.zeros(len(split), dtype=np.int64)
+        np.cumsum([len(found) for found in split[:-1]], out=first[1:])
+        sums = self._memory.sums[rows]
+        for buckets in self._pairs(rows, first):
+            sums[:, :4] += self._table[buckets]
+        found: list[list[int]] = np.add.reduceat(sums, first, axis=0, dtype=np.int64).tolist()
+        return found
+
+    def _pairs(self, rows: Sums, first: Sums) -> list[features.Buckets]:
+        memory = self._memory
+        starts = np.zeros(len(rows), dtype=np.bool_)
+        starts[first] = True
+        return features.contexts(
+            memory.marks[rows], starts, turns=memory.turns[rows], stops=memory.stops[rows]
+        )
+
+    def _judge(
+        self, negative: int, positive: int, leak: int, square: int, script: int
+    ) -> Verdict | RejectedError:
         if script < 0:
             return RejectedError("unknown_script", "most letters of the text are not Latin")
         if not square:
             return RejectedError("unknown_text", "nothing in the text is known to the model")
-        return self._verdict(negative, positive, leak, 1.0 / sqrt(square))
-
-    def _verdict(self, negative: int, positive: int, leak: int, shrink: float) -> Verdict:
-        fit = self._linear
-        mood = fit.sentiment_scale * shrink
+        fit, shrink = self._linear, 1.0 / sqrt(square)
         low, high = fit.sentiment_bias
         return judge(
-            negative * mood + low,
-            positive * mood + high,
+            negative * shrink * fit.sentiment_scale + low,
+            positive * shrink * fit.sentiment_scale + high,
             leak * shrink * fit.leak_scale + fit.leak_bias,
         )
+
+
+def _refuse(text: str) -> RejectedError:
+    if len(text) > LONGEST:
+        return RejectedError("text_too_long", f"{len(text)} characters, at most {LONGEST}")
+    return RejectedError("empty_text", "no word, emoji or punctuation in the text")
 
 
 def open_linear(folder: Path) -> LinearClassifier:
