@@ -54,6 +54,7 @@ def demo(
 
         ended = start(once=once, address=broker, speed=speed, config=ctx.obj, told=told)
     if not ended:
+        typer.echo("trustwatch: the demo was interrupted; nothing of it is left", err=True)
         raise typer.Exit(INTERRUPTED)
 
 
@@ -73,4 +74,5 @@ def _told() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(received)
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # The process is about to end: an impatient second signal changes nothing about it.
+            signal.signal(number, signal.SIG_IGN if received else handler)

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -25,7 +26,7 @@ from streams.demo.task import Task
 from streams.demo.worker import METRICS_PORT, Counters, Worker, environment, reaching
 from streams.errors import BrokerError, TrustwatchError
 from streams.feed import Pace, publish
-from streams.settings import Settings, load_settings
+from streams.settings import Kafka, Settings, load_settings
 
 SPEED: Final = 4_000.0
 """How many times faster than in reality the story goes: three days in a little over a minute."""
@@ -35,6 +36,8 @@ LOOK: Final = 0.1
 """Seconds between two looks at everything."""
 PATIENCE: Final = 60.0
 """Seconds that a step may take in which nothing is to be seen."""
+LAST_WORDS: Final = 1.0
+"""Seconds for clients to close their connections."""
 LEAVE: Final = 5.0
 """Seconds to leave a broker that is not the demo's own as it was."""
 
@@ -76,6 +79,8 @@ class Demo:
         self._tick = tick
         self._story = Story.load()
         self._scene = Scene(self._story)
+        self._worker: Worker | None = None
+        self._tasks: list[Task] = []
         self._checks: list[Callable[[], object]] = []
         self._counters: Callable[[], Counters | None] = Counters
 
@@ -97,18 +102,17 @@ class Demo:
             )
             settings = load_settings(env=env)
             self._scene.places["broker"] = settings.kafka.broker
-            self._do(partial(_create, settings), "creating the topics")
-            worker = Worker(guard, env=env, port=port)
             try:
-                self._start(worker)
+                self._do(partial(_create, settings), "creating the topics")
+                self._worker = Worker(guard, env=env, port=port)
+                self._start(self._worker)
                 self._play(settings)
                 result = self._scene.result()
                 if stay:
-                    self._remain(settings, worker.url)
+                    self._remain(settings, self._worker.url)
             finally:
-                self._stop.set()
-                if self._theirs:
-                    _leave(settings, worker)
+                self._end_tasks()
+                self._leave(settings)
         return result
 
     def _start_broker(self, guard: Guard) -> str:
@@ -128,7 +132,7 @@ class Demo:
 
     def _play(self, settings: Settings) -> None:
         scene = self._scene
-        listener = Task(partial(listen, settings, scene.board, stop=self._stop), name="listener")
+        listener = self._task(partial(listen, settings, scene.board, stop=self._stop))
         self._checks.append(listener.check)
         feed = partial(publish, pace=self._pace, progress=scene.progress, stop=self._stop)
         self._do(partial(feed, self._story.items, settings), "three days, one leak", patience=None)
@@ -145,10 +149,28 @@ class Demo:
     def _do(
         self, work: Callable[[], object], doing: str, *, patience: float | None = PATIENCE
     ) -> None:
-        if not self._until(Task(work, name="work").done, doing, patience=patience):
+        if not self._until(self._task(work).done, doing, patience=patience):
             raise BrokerError(
                 f"{doing} was not done in {patience:.0f} s: is the broker overloaded?"
             )
+
+    def _task(self, work: Callable[[], object]) -> Task:
+        self._tasks.append(Task(work))
+        return self._tasks[-1]
+
+    def _end_tasks(self) -> None:
+        """Let the clients leave the broker in good order, while it is there."""
+        self._stop.set()
+        end = time.monotonic() + LAST_WORDS
+        for task in self._tasks:
+            task.join(max(0.0, end - time.monotonic()))
+
+    def _leave(self, settings: Settings) -> None:
+        """Leave somebody else's broker as it was before; the embedded one ends with the guard."""
+        if self._theirs:
+            if self._worker:
+                self._worker.child.stop(LEAVE)
+            Task(partial(_remove, settings)).join(LEAVE)
 
     def _until(
         self, done: Callable[[], bool], doing: str, *, patience: float | None = PATIENCE
@@ -188,22 +210,23 @@ def theirs(address: str, *, config: Path | None) -> dict[str, str]:
 
 def hints(settings: Settings, url: str) -> Sequence[str]:
     """Return commands that work while the demo runs."""
-    kafka = settings.kafka
+    kafka, usual = settings.kafka, Kafka()
+    own = ("broker", "prefix", "group")
+    given = {key: getattr(kafka, key) for key in own if getattr(kafka, key) != getattr(usual, key)}
+    now = datetime.now(UTC)
     return (
         f"curl -s {url} | grep trust_index",
-        f"export TRUSTWATCH_KAFKA_BROKER={kafka.broker}",
+        *(f"export TRUSTWATCH_KAFKA_{key.upper()}={value}" for key, value in given.items()),
+        "trustwatch topics check",
+        "trustwatch rejected list",
+        f"""echo '{{"id":"me:1","created_at":"{now:%Y-%m-%dT%H:%M:%SZ}",' \\""",
+        """  '"text":"Ondrelle leaked my bill"}' | trustwatch feed -""",
     )
 
 
 def _create(settings: Settings) -> None:
     with clients.admin(settings.kafka) as admin:
         topics.apply(admin, topics.Topics(settings).all)
-
-
-def _leave(settings: Settings, worker: Worker) -> None:
-    """Leave somebody else's broker as it was before; the embedded one ends with the guard."""
-    worker.child.stop(LEAVE)
-    Task(partial(_remove, settings), name="topics").join(LEAVE)
 
 
 def _remove(settings: Settings) -> None:

@@ -89,16 +89,20 @@ class Result:
 
 
 def _told(reading: TrustReading) -> str:
-    index = "not enough evidence"
-    if reading.enough:
-        index = f"index {reading.index:.1f} ({reading.low:.1f}-{reading.high:.1f})"
-    counts = f"{reading.negative} negative, {reading.neutral} neutral, {reading.positive} positive"
-    leak = reading.latest_leak
-    latest = "none"
-    if leak:
+    facts = {
+        "index": _number(reading.index if reading.enough else None),
+        "low": _number(reading.low if reading.enough else None),
+        "high": _number(reading.high if reading.enough else None),
+        "mood": _number(reading.mood),
+        "negative": reading.negative,
+        "neutral": reading.neutral,
+        "positive": reading.positive,
+        "leaks": reading.leaks,
+    }
+    if leak := reading.latest_leak:
         at = leak.at.astimezone(UTC)
-        latest = f"{reading.leaks}, the latest at {at:%Y-%m-%dT%H:%M:%SZ} on {leak.source}"
-    return f"{index}, mood {reading.mood:.0f}, {counts}, leak mentions {latest}"
+        facts |= {"latest_leak": f"{at:%Y-%m-%dT%H:%M:%SZ}", "source": leak.source}
+    return " ".join(f"{name}={fact}" for name, fact in facts.items())
 
 
 def _number(value: float | None) -> str:

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from streams import sample
 from streams.demo.play import HURRY, SPEED, Demo, ToldToEndError, theirs
-from streams.demo.result import Result
 from streams.demo.screen import Lines, Screen, Terminal
 from streams.errors import TrustwatchError
 
@@ -52,17 +51,12 @@ def start(
         result = demo.run(stay=stay)
     except ToldToEndError:
         return False
-    _tell(result, console)
-    return True
-
-
-def _tell(result: Result, console: Console) -> None:
-    for hint in ("try next:", *(f"  {command}" for command in commands())):
-        console.print(hint, markup=False, soft_wrap=True)
-    for line in result.lines():
+    told_next = ("try next:", *(f"  {command}" for command in commands()))
+    for line in (*told_next, *(() if stay else result.lines())):
         console.print(line, markup=False, soft_wrap=True)
     if problems := list(result.problems()):
-        raise TrustwatchError("the demo failed: " + "\n".join(problems))
+        raise TrustwatchError("the demo failed:\n" + "\n".join(problems))
+    return True
 
 
 def commands() -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 class Task(threading.Thread):
     """Work that starts at once and that nobody waits for when the process ends."""
 
-    def __init__(self, work: Callable[[], object], *, name: str) -> None:
-        super().__init__(name=name, daemon=True)
+    def __init__(self, work: Callable[[], object]) -> None:
+        super().__init__(daemon=True)
         self._work = work
         self._error: Exception | None = None
         self.start()
