@@ -18,6 +18,8 @@ LARGEST_POST = 8 * 1024 * 1024
 LARGEST_LETTER = LARGEST_POST + 256 * 1024
 """Bytes of the largest dead letter: a post and the headers that say why."""
 
+_CLOSING = 2.0
+"""Seconds for a producer to end its thread."""
 _CAUSES = (
     ("ECONNREFUSED", "nothing listens there", "start a broker, or set kafka.broker"),
     ("DNS Resolution", "no such host name is known", "correct kafka.broker"),
@@ -161,6 +163,8 @@ def producer(kafka: Kafka, **options: Any) -> Iterator[KafkaProducer]:
         try:
             yield client
         finally:
-            # It raises when records are left; whoever wants to know has asked their futures.
+            # Whoever wants to know has asked their futures. Records that are left are given up:
+            # else a thread goes on trying, and `close` waits for it.
+            client._sender.force_close()  # noqa: SLF001 -- there is no public way
             with suppress(KafkaError):
-                client.close(timeout=0)
+                client.close(timeout=_CLOSING)
