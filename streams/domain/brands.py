@@ -69,35 +69,39 @@ _COUNTS = _Ruling("counts")
 class _Reading:
     """One text on its way through: its folded form and the phrases that may stand in it."""
 
-    __slots__ = ("_first", "_hits", "_index", "_keys", "_places", "_tags", "folded")
+    __slots__ = ("_hits", "_index", "_keys", "_named", "_places", "_tags", "_where", "folded")
 
-    def __init__(self, folded: Folded, hits: list[Hit], tags: list[Spot], index: Index) -> None:
+    def __init__(
+        self, folded: Folded, hits: list[Hit], named: list[Hit], tags: list[Spot], index: Index
+    ) -> None:
         self.folded = folded
         self._hits = hits
+        self._named = named
         self._tags = tags
         self._index = index
         self._places = Places(folded)
         self._keys: dict[str, list[Hit]] | None = None
-        self._first: dict[Phrase, Spot | None] = {}
-        self._first.update((tag.phrase, tag) for tag in reversed(tags))
+        self._where: dict[Phrase, Spot | None] = {tag.phrase: tag for tag in reversed(tags)}
 
     def names(self) -> list[Spot]:
         """Gives the phrases that name a brand and stand where they count."""
-        index, allow = self._index, self._places.allow
-        spots = index.spots(index.naming(self._hits))
-        counted = self._tags + [each for each in spots if allow(*each)]
-        return [each for each in counted if each.phrase.names]
+        allow = self._places.allow
+        counted = [spot for spot in self._index.spots(self._named) if allow(*spot)]
+        return [spot for spot in self._tags + counted if spot.phrase.names]
 
     def first(self, phrases: frozenset[Phrase]) -> str:
         """Gives the first occurrence of any of the phrases as it is written, or nothing."""
-        found = [place for phrase in phrases if (place := self._where(phrase))]
+        keys = self._keyed()
+        there = [phrase for phrase in phrases if phrase.key in keys or phrase in self._where]
+        found = [place for phrase in there if (place := self._place(phrase))]
         return self.written(min(found, key=_start)) if found else ""
 
-    def _where(self, phrase: Phrase) -> Spot | None:
-        if phrase not in self._first:
-            spots = (spot(phrase, hit) for hit in self._keyed().get(phrase.key, ()))
-            self._first[phrase] = next((s for s in spots if self._places.allow(*s)), None)
-        return self._first[phrase]
+    def _place(self, phrase: Phrase) -> Spot | None:
+        """Gives the first place where a phrase counts."""
+        if phrase not in self._where:
+            spots = (spot(phrase, hit) for hit in self._keyed()[phrase.key])
+            self._where[phrase] = next((s for s in spots if self._places.allow(*s)), None)
+        return self._where[phrase]
 
     def _keyed(self) -> dict[str, list[Hit]]:
         """Groups the hits by key: only brands with conditions need those of context words."""
@@ -121,8 +125,9 @@ def _read(text: str, index: Index) -> _Reading | None:
     """Reads a text; gives nothing, soon, for the many texts in which no name stands."""
     folded = Folded(text)
     hits = index.hits(folded.plain)
+    named = index.naming(hits)
     tags = _spelled(folded, index) if "#" in folded.exact else []
-    return _Reading(folded, hits, tags, index) if tags or index.naming(hits) else None
+    return _Reading(folded, hits, named, tags, index) if named or tags else None
 
 
 def _spelled(folded: Folded, index: Index) -> list[Spot]:
@@ -247,11 +252,12 @@ class Matcher:
 
     def _ruling(self, number: int, reading: _Reading, certain: set[int]) -> _Ruling:
         """Decides whether a text is about a brand that it names."""
-        if barred := reading.first(self._excludes[number]):
+        excludes, requires = self._excludes[number], self._requires[number]
+        if excludes and (barred := reading.first(excludes)):
             return _Ruling("excluded", barred)
-        if number in certain or not self._requires[number]:
+        if not requires or number in certain:
             return _COUNTS
-        if met := reading.first(self._requires[number]):
+        if met := reading.first(requires):
             return _Ruling("counts", met)
         return _Ruling("unmet", _some(self.brands[number].require_any))
 

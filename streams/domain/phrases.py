@@ -21,6 +21,8 @@ class Kind(Enum):
     DOMAIN = "domain"
     """`acme.example`: the host of an address or of an e-mail, or that domain by itself."""
 
+    __hash__ = object.__hash__  # members are unique; that of Enum is slow, and rules are looked up
+
 
 _SIGIL = re.compile(r"(@\w[\w.-]*(?:@[\w.-]+)?|[#$]\w+)")
 _DOMAIN = re.compile(r"(?:[^\W_](?:[\w-]*[^\W_])?\.)+[a-z]{2,}")

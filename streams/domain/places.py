@@ -126,8 +126,8 @@ class Places:
         """Tells whether a phrase whose words stand at these folded positions counts there."""
         if start < 0 or not phrase.reads(self._folded, start, end):
             return False
-        rule = _RULES[phrase.kind]
-        return rule(self._folded.exact, self._around(start, end), start, end)
+        zone = self._around(start, end) if self._zones else None
+        return _RULES[phrase.kind](self._folded.exact, zone, start, end)
 
     def _around(self, start: int, end: int) -> Zone | None:
         last = bisect_right(self._zones, end - 1, key=_first) - 1
