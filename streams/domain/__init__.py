@@ -1,0 +1,1 @@
+"""The pure core: no Kafka, no metrics, no model runtime, no clock, no environment."""

@@ -118,7 +118,7 @@ class Book:
         ledger = self.ledgers[brand]
         ripe = {day_of(row.at) for _, row in ledger.live()}
         entries: list[Entry] = [
-            (f"d|{brand}|{ripe_day}".encode(), _encode(ledger.summary(ripe_day)))
+            _day_entry(brand, ripe_day, ledger.summary(ripe_day))
             for ripe_day in sorted(ripe)
             if ripe_day <= day
         ]
