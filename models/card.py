@@ -62,7 +62,8 @@ def _footnote(report: Report) -> str:
     return (
         f"Leak threshold {report.leak_threshold}. "
         f"Texts refused: {_told(report.refused) or 'none'}. "
-        f"{report.posts_per_second:,.0f} posts/s on one thread, words known ({report.machine})."
+        f"{report.posts_per_second:,.0f} posts per second of processor time on one thread, "
+        f"words known ({report.machine})."
     )
 
 

@@ -30,7 +30,7 @@ from streams.errors import InputError
 TRUST: Final = {"read": 3.0, "silver": 1.5, "silver_llm_text": 1.5, "assumed": 0.7}
 """Weight of a leak example by the way its label came about."""
 
-_CLIP: Final = 99.99
+_CLIP: Final = 99.999
 _NEGATIVE, _NEUTRAL, _POSITIVE = range(3)
 
 

@@ -57,7 +57,7 @@ _encode = msgspec.json.Encoder().encode
 
 def classify(
     file: Annotated[
-        str, typer.Argument(metavar="[FILE]", help="JSON Lines; `-` is standard input.")
+        str, typer.Argument(metavar="FILE", help="JSON Lines; `-` is standard input.")
     ] = "-",
     model: Annotated[
         str, typer.Option(metavar="NAME_OR_PATH", help="`bundle`, or the folder of a model.")
