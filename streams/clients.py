@@ -39,6 +39,7 @@ _LOGIN_REFUSED = (
     "it closed the connection while {username} logged in",
     "correct kafka.username, kafka.password or kafka.mechanism",
 )
+_OR_TLS = ", or kafka.security if it wants TLS"
 _CLOSED = ("it closed the connection", "does it want TLS or a login (kafka.security)?")
 _SILENT = ("it did not answer in {timeout:g} s", "is it overloaded, or kafka.timeout too short?")
 
@@ -83,7 +84,8 @@ def _otherwise(kafka: Kafka, reasons: str) -> tuple[str, str]:
     if "socket disconnected" not in reasons:
         return _SILENT[0].format(timeout=kafka.timeout), _SILENT[1]
     if kafka.security.startswith("sasl"):
-        return _LOGIN_REFUSED[0].format(username=kafka.username), _LOGIN_REFUSED[1]
+        fix = _LOGIN_REFUSED[1] + ("" if kafka.security.endswith("tls") else _OR_TLS)
+        return _LOGIN_REFUSED[0].format(username=kafka.username), fix
     return _CLOSED
 
 

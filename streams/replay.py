@@ -29,9 +29,7 @@ from streams.settings import Settings
 from streams.topics import Topics
 
 LEASE = 20.0
-"""Seconds after its claim in which a run may send a letter."""
-_DELIVERY = 10.0
-"""Of these, seconds that the producer may take."""
+"""Seconds after its claim in which a run may send a letter; the producer may take half of them."""
 _SKEW = 60.0
 """Seconds by which the clocks of two machines may differ."""
 _BATCH = 500
@@ -68,9 +66,10 @@ class Replay:
     Args:
         settings: where.
         consumer: without a group.
-        producer: gives up a record within `LEASE`.
+        producer: gives up a record after half a lease.
         wait: called with the seconds to wait for another run's lease to end.
-        lease: shorter in tests.
+        clock: seconds of a steady clock.
+        lease: see `LEASE`.
     """
 
     def __init__(
@@ -80,6 +79,7 @@ class Replay:
         producer: KafkaProducer,
         *,
         wait: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
         lease: float = LEASE,
     ) -> None:
         self.outcome = Outcome()
@@ -88,6 +88,7 @@ class Replay:
         self._consumer = consumer
         self._producer = producer
         self._wait = wait
+        self._clock = clock
         self._lease = lease
         self._run = uuid.uuid4().hex
         self._known: dict[Id, int] = {}  # marks of others that say nothing any more
@@ -125,7 +126,7 @@ class Replay:
             insist: those to send even if nobody can tell whether they were sent.
         """
         for batch in _batches(self._settle(letters, insist)):
-            began = time.monotonic()
+            began = self._clock()
             mine = self._claim(batch)
             if mine:
                 self._publish(mine, began)
@@ -202,7 +203,7 @@ class Replay:
         """Send letters within the lease."""
         futures = []
         for letter in letters:
-            if time.monotonic() - began > self._lease - _DELIVERY:
+            if self._clock() - began > self._lease / 2:
                 raise BrokerError("Kafka is too slow for a replay: run it again later")
             topic, partition = _source(letter)
             futures.append(
@@ -280,7 +281,7 @@ def _batches(letters: Sequence[Letter]) -> Iterator[list[Letter]]:
 
 @contextmanager
 def replaying(
-    settings: Settings, *, wait: Callable[[float], None] = time.sleep
+    settings: Settings, *, wait: Callable[[float], None] = time.sleep, lease: float = LEASE
 ) -> Iterator[Replay]:
     """Open a replay.
 
@@ -288,9 +289,6 @@ def replaying(
         BrokerError: the broker cannot be reached, or went away: run it again.
         TopicsError: there is no topic of letters.
     """
-    limits = {
-        "delivery_timeout_ms": int(_DELIVERY * 1000),
-        "request_timeout_ms": int(_DELIVERY * 500),
-    }
+    limits = {"delivery_timeout_ms": int(lease * 500), "request_timeout_ms": int(lease * 250)}
     with reading(settings) as consumer, clients.producer(settings.kafka, **limits) as producer:
-        yield Replay(settings, consumer, producer, wait=wait)
+        yield Replay(settings, consumer, producer, wait=wait, lease=lease)

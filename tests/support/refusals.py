@@ -1,7 +1,8 @@
 """Brokers that are not there."""
 
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -17,13 +18,18 @@ def refused() -> Iterator[None]:
     warning would fail whichever test runs then.
     """
     opened: list[socket.socket] = []
-    make = KafkaNetSocket.socket
 
-    def remember(self: Any, *args: Any) -> socket.socket:
-        opened.append(make(self, *args))
-        return opened[-1]
+    def remembering(make: Callable[..., socket.socket]) -> Callable[..., socket.socket]:
+        def remember(*args: Any, **kwargs: Any) -> socket.socket:
+            opened.append(make(*args, **kwargs))
+            return opened[-1]
 
-    with patch.object(KafkaNetSocket, "socket", remember):
+        return remember
+
+    with (
+        patch.object(KafkaNetSocket, "socket", remembering(KafkaNetSocket.socket)),
+        patch.object(ssl.SSLContext, "wrap_socket", remembering(ssl.SSLContext.wrap_socket)),
+    ):
         try:
             yield
         finally:
