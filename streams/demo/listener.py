@@ -13,7 +13,8 @@ from streams.demo.board import Board, Ends
 from streams.settings import Settings
 from streams.topics import Topics
 
-LOOK: Final = 0.3
+PAUSE: Final = 0.1
+LOOK: Final = 0.5
 """Seconds between two looks at the ends of the topics."""
 
 
@@ -26,7 +27,8 @@ def listen(settings: Settings, board: Board, *, stop: threading.Event) -> None:
     with clients.consumer(settings.kafka) as consumer, clients.admin(settings.kafka) as admin:
         listener = Listener(settings, board, consumer=consumer, admin=admin)
         looked = 0.0
-        while not stop.is_set():
+        # The embedded broker answers at once that there is nothing: without a pause, poll spins.
+        while not stop.wait(PAUSE):
             listener.hear()
             if time.monotonic() - looked > LOOK:
                 board.ends = listener.look()
@@ -54,8 +56,8 @@ class Listener:
         consumer.seek_to_beginning()
 
     def hear(self) -> None:
-        """Take what is new; wait a moment for it."""
-        for part, records in self._consumer.poll(timeout_ms=100).items():
+        """Take what is new."""
+        for part, records in self._consumer.poll(timeout_ms=20).items():
             for record in records:
                 self._take[part.topic](record.value)
 
