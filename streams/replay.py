@@ -180,7 +180,7 @@ class Replay:
         mine = set()
         for letter in batch:
             marks = self._found.marks[letter.id][self._known.get(letter.id, 0) :]
-            if owner(marks) == self._run and not is_done(marks):
+            if owner(marks) == self._run:
                 mine.add(letter.id)
             else:
                 self.outcome.elsewhere.append(letter.id)
