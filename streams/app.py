@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from itertools import chain
@@ -58,9 +57,7 @@ def create_app(worker: Worker, *, die: Die, transport: type[Transport] = Transpo
     check_faust()
     settings = worker.settings
     app = worker.app = faust.App(settings.kafka.group, **options(settings))
-    worker.table = Books(
-        app, clock=time.monotonic, name=TABLE, partitions=settings.kafka.partitions
-    )
+    worker.table = Books(app, name=TABLE, partitions=settings.kafka.partitions)
     app.tables.add(worker.table)
     app.transport = _wire(transport, app, worker)
     batches = {

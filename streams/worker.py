@@ -112,11 +112,7 @@ class Worker:
 
     async def _close_days(self, partition: int) -> None:
         rule, book = self.settings.trust, self.table.book(partition)
-        day = book.ripe(
-            time.monotonic(),
-            close_after=int(rule.close_after_hours * HOUR),
-            idle_after=rule.idle_after,
-        )
+        day = book.ripe(close_after=int(rule.close_after_hours * HOUR), idle_after=rule.idle_after)
         if day is not None:
             for entries in book.close(day):
                 await self.table.save(partition, entries, self.producer)

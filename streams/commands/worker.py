@@ -23,9 +23,13 @@ def worker(ctx: typer.Context) -> None:
         TRUSTWATCH_METRICS_PORT=9465 trustwatch worker
     """
     settings = load_settings(ctx.obj)
-    # Until the worker listens to these itself there is nothing to finish.
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stop, lambda *_: sys.exit(0))
+    stop_quietly()
     from streams.run import run  # noqa: PLC0415 -- slow to import
 
     run(settings)
+
+
+def stop_quietly() -> None:
+    """End with 0 when told to stop before the worker listens itself: nothing was begun."""
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, lambda *_: sys.exit(0))

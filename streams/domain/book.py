@@ -19,6 +19,8 @@ from streams.domain.trust import MEMORY_HOURS
 Entry = tuple[bytes, bytes | None]
 """A changelog record: key, and value or None for "no more"."""
 
+LONGEST_PAUSE = 1.0
+"""Seconds between two mentions beyond which nothing is taken to have arrived."""
 _KEEP_DAYS = MEMORY_HOURS * HOUR // DAY + 1
 _encode = msgspec.json.encode
 _decode_day = msgspec.json.Decoder(ClosedDay).decode
@@ -28,40 +30,52 @@ _decode_day = msgspec.json.Decoder(ClosedDay).decode
 class Progress:
     """How far each source partition has come, to tell when a day can be closed.
 
-    Instants named `heard` are seconds of any steady clock, given by the caller.
+    Idleness is measured while mentions arrive: after a pause of everything, whoever is heard first
+    must not close days over those that are still to come.
     """
 
-    since: float
     latest: dict[int, int] = field(default_factory=dict)
-    heard: dict[int, float] = field(default_factory=dict)
+    active: float = 0.0
+    """Seconds in which mentions arrived."""
+    _heard: dict[int, float] = field(default_factory=dict)
+    _last: float | None = None
 
     def note(self, source: int, at: int, heard: float) -> None:
-        """Note a mention from a source partition with event time `at`."""
-        self.latest[source] = max(at, self.latest.get(source, at))
-        self.heard[source] = heard
+        """Note a mention from a source partition.
 
-    def slowest(self, now: float, *, idle_after: float) -> int | None:
+        Args:
+            source: the partition of the topic `posts`.
+            at: event time, milliseconds.
+            heard: when it arrived, in seconds of any steady clock.
+        """
+        if self._last is not None:
+            self.active += min(heard - self._last, LONGEST_PAUSE)
+        self._last = heard
+        self.latest[source] = max(at, self.latest.get(source, at))
+        self._heard[source] = self.active
+
+    def slowest(self, *, idle_after: float) -> int | None:
         """Return how far the slowest source that is not idle has come, None while unknown.
 
-        Nothing is known until `idle_after` seconds have gone by: a source that is behind may
-        not have been heard of yet.
+        Nothing is known until `idle_after` seconds with mentions have gone by: a source that is
+        behind may not have been heard of yet.
         """
-        if now - self.since < idle_after:
+        if self.active < idle_after:
             return None
-        awake = [p for p, heard in self.heard.items() if now - heard < idle_after]
+        awake = [p for p, heard in self._heard.items() if self.active - heard < idle_after]
         return min((self.latest[p] for p in awake), default=None)
 
 
 class Book:
     """The state of one partition of the mentions topic."""
 
-    def __init__(self, *, since: float = 0.0) -> None:
+    def __init__(self) -> None:
         self.ledgers: dict[str, Ledger] = {}
         self.deleted: dict[str, int] = {}
         self.horizon = -1
         self.late = 0
         self._outdated: dict[bytes, None] = {}
-        self.progress = Progress(since)
+        self.progress = Progress()
 
     def put(self, brand: str, post: str, row: Row) -> list[Entry]:
         """Set the row of a post about a brand; return the entries to write, none if it is known."""
@@ -83,15 +97,14 @@ class Book:
         touched = [brand for brand, ledger in self.ledgers.items() if ledger.withdraw(post)]
         return [(f"x|{post}".encode(), b"%d" % at)], touched
 
-    def ripe(self, now: float, *, close_after: int, idle_after: float) -> int | None:
+    def ripe(self, *, close_after: int, idle_after: float) -> int | None:
         """Return the last day that can be closed, None when there is none to close.
 
         Args:
-            now: seconds of the steady clock that `progress` is noted with.
             close_after: milliseconds after its end that a day stays open for the slowest source.
             idle_after: seconds after which a source without mentions holds no day open.
         """
-        reached = self.progress.slowest(now, idle_after=idle_after)
+        reached = self.progress.slowest(idle_after=idle_after)
         if reached is None:
             return None
         day = day_of(reached - close_after) - 1

@@ -39,7 +39,7 @@ SESSION = 8.0
 """Seconds of the workers' session: the broker's least is 6."""
 SPAN = timedelta(days=5)
 """Event time that a run covers: long enough for days to close while faults happen."""
-IDLE = 6.0
+IDLE = 12.0
 """Seconds without mentions after which a source holds no day open."""
 NAMES = [
     f"{first}{last}"
@@ -121,6 +121,19 @@ class Process:
     wanted: bool = False
     starts: int = 0
     popen: subprocess.Popen[bytes] | None = None
+    _begin: int = 0
+
+    @property
+    def log(self) -> Path:
+        """Where it logs."""
+        return self.folder / f"{self.name}.log"
+
+    def wait(self, timeout: float = 60.0) -> None:
+        """Return when it has begun to work."""
+        end = time.monotonic() + timeout
+        while b"Metrics on" not in self.log.read_bytes()[self._begin :]:
+            assert time.monotonic() < end, f"{self.name} does not start: see {self.log}"
+            time.sleep(0.1)
 
     @property
     def running(self) -> bool:
@@ -131,7 +144,8 @@ class Process:
         """Start it, and keep it running."""
         self.wanted = True
         self.starts += 1
-        with (self.folder / f"{self.name}.log").open("ab") as log:
+        with self.log.open("ab") as log:
+            self._begin = log.tell()
             self.popen = subprocess.Popen(
                 self.command,
                 cwd=ROOT,
@@ -153,7 +167,8 @@ class Process:
             self.popen.wait()
 
     def stop(self, timeout: float = 60.0) -> int:
-        """SIGTERM it for good; return its exit code."""
+        """SIGTERM it for good, once it works; return its exit code."""
+        self.wait(timeout)
         self.wanted = False
         self.signal(signal.SIGTERM)
         assert self.popen is not None

@@ -11,6 +11,7 @@ from zlib import crc32
 
 from faust.transport.drivers import aiokafka as driver
 
+from streams.commands.worker import stop_quietly
 from streams.errors import RejectedError
 from streams.records import Sentiment, Verdict
 from streams.run import run
@@ -72,6 +73,7 @@ class FaustTransport(Transport):
 
 def main() -> None:
     """Run a worker with the settings of the environment."""
+    stop_quietly()
     pause = next((float(arg[8:]) for arg in sys.argv if arg.startswith("--pause=")), 0.0)
     transport = FaustTransport if "--faust" in sys.argv else Transport
     run(load_settings(), classifier=Free(pause), transport=transport)

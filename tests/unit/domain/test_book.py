@@ -157,14 +157,29 @@ def test_the_graver_of_two_versions_with_one_date_counts_and_the_earlier_of_two_
 #   source 0  ---D0---|---D1---|---D2---|-----> far ahead
 #   source 1  --->                              behind, then idle
 def test_a_day_stays_open_for_the_slowest_source_until_that_is_idle() -> None:
-    book = Book(since=0.0)
-    book.progress.note(0, T0 + 5 * DAY, heard=100.0)
-    book.progress.note(1, T0 + HOUR, heard=100.0)
+    book = Book()
     ripe = partial(book.ripe, close_after=2 * DAY, idle_after=60.0)
-    assert ripe(30.0) is None, "a slow source may not have been heard of yet"
-    assert ripe(101.0) == T0 // DAY - 3
-    book.progress.note(0, T0 + 5 * DAY, heard=200.0)
-    assert ripe(201.0) == T0 // DAY + 2
+    hear(book, 0, T0 + 5 * DAY, start=0, seconds=50)
+    assert ripe() is None, "a slow source may not have been heard of yet"
+    book.progress.note(1, T0 + HOUR, heard=50.0)
+    hear(book, 0, T0 + 5 * DAY, start=50, seconds=30)
+    assert ripe() == T0 // DAY - 3
+    hear(book, 0, T0 + 5 * DAY, start=80, seconds=60)
+    assert ripe() == T0 // DAY + 2
+
+
+def test_a_pause_of_everything_makes_no_source_idle() -> None:
+    book = Book()
+    ripe = partial(book.ripe, close_after=2 * DAY, idle_after=60.0)
+    hear(book, 0, T0, start=0, seconds=70)
+    hear(book, 1, T0, start=60, seconds=10)
+    book.progress.note(0, T0 + 9 * DAY, heard=10_000.0)
+    assert ripe() == T0 // DAY - 3
+
+
+def hear(book: Book, source: int, at: int, *, start: int, seconds: int) -> None:
+    for second in range(start, start + seconds + 1):
+        book.progress.note(source, at, heard=float(second))
 
 
 def test_old_closed_days_are_forgotten_and_weighed_nothing_before() -> None:
