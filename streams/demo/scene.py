@@ -70,7 +70,8 @@ class Scene:
 
     def frame(self, doing: str) -> Frame:
         """Return what is to be seen now."""
-        fed = max(self.progress.delivered, self.board.ends.posts)
+        # Each of them is known at another moment; a post that was judged has been fed.
+        fed = max(self.progress.delivered, self.board.ends.posts, sum(self._counters))
         return Frame(
             doing=doing,
             span=self._story.span,

@@ -19,11 +19,12 @@ from streams.records import TrustReading
 
 BARS: Final = "▁▂▃▄▅▆▇█"
 UNKNOWN: Final = "·"
+ARROWS: Final = {-1: "▼", 0: " ", 1: "▲"}
+COLOURS: Final = {-1: "red", 0: "default", 1: "green"}
 STEP: Final = 10.0
 """The ends of the spark lines' scale are multiples of this; it is the same for all brands."""
-TREND: Final = timedelta(hours=6)
-NOTABLE: Final = 2.0
-"""Points by which an index moves within `TREND` until that is shown."""
+TREND: Final = timedelta(hours=24)
+"""Event time over which an index rises or falls."""
 TOO_LITTLE: Final = "not enough evidence"
 
 _NARROWEST, _WIDEST = 8, 48
@@ -97,11 +98,11 @@ def _cells(row: Row, bars: str) -> list[RenderableType]:
     reading, name = row.reading, Text(row.name, "bold")
     if reading is None:
         return [name, Text("no post yet", "dim")]
-    moved = change(row.course)
+    moved = direction(reading, row.course)
     return [
         name,
         _index(reading, moved),
-        Text(bars, _colour(moved)),
+        Text(bars, COLOURS[moved]),
         Text(str(reading.leaks), "bold red" if reading.leaks else "dim"),
         _leak(reading),
         Text(f"{reading.mood:.0f}"),
@@ -111,12 +112,12 @@ def _cells(row: Row, bars: str) -> list[RenderableType]:
     ]
 
 
-def _index(reading: TrustReading, moved: float) -> Text:
+def _index(reading: TrustReading, moved: int) -> Text:
     if not reading.enough:
         return Text(TOO_LITTLE, "dim")
     return Text.assemble(
-        (f"{reading.index:.0f}", f"bold {_colour(moved)}"),
-        (f" {arrow(moved)} ", _colour(moved)),
+        (f"{reading.index:.0f}", f"bold {COLOURS[moved]}"),
+        (f" {ARROWS[moved]} ", COLOURS[moved]),
         f"{reading.low:.0f}-{reading.high:.0f}",
     )
 
@@ -179,24 +180,14 @@ def _bar(value: float | None, ends: tuple[float, float]) -> str:
     return BARS[min(max(int(share * len(BARS)), 0), len(BARS) - 1)]
 
 
-def change(course: Sequence[Point]) -> float:
-    """Return by how many points an index has moved within `TREND` of event time."""
+def direction(reading: TrustReading, course: Sequence[Point]) -> int:
+    """Return whether an index has risen (1), fallen (-1) or neither (0) within `TREND`.
+
+    A movement counts when it leads further than the index is uncertain now.
+    """
+    since = reading.at - TREND
     known = [(point.at, point.value) for point in course if point.value is not None]
-    if not known:
-        return 0.0
-    now, index = known[-1]
-    before = [value for at, value in known if now - at >= TREND]
-    return index - (before[-1] if before else known[0][1])
-
-
-def arrow(moved: float) -> str:
-    """Return the direction of a movement as a sign."""
-    if abs(moved) < NOTABLE:
-        return " "
-    return "▲" if moved > 0 else "▼"
-
-
-def _colour(moved: float) -> str:
-    if abs(moved) < NOTABLE:
-        return "default"
-    return "green" if moved > 0 else "red"
+    before = [value for at, value in known if at <= since] or [value for _, value in known[:1]]
+    if not before or not reading.enough:
+        return 0
+    return (before[-1] < reading.low) - (before[-1] > reading.high)

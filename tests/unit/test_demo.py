@@ -354,11 +354,20 @@ def test_a_reading_after_the_story_stays_within_the_spark_line() -> None:
     assert len(view.spark(late, SPAN, width=6, ends=(0.0, 10.0))) == 6
 
 
-def test_a_change_is_measured_over_six_hours() -> None:
-    assert view.change(hourly(70.0, *[60.0] * 7)) == 0.0
-    assert view.change(hourly(*[60.0] * 7, 50.0)) == -10.0
-    assert view.change(hourly(None)) == 0.0
-    assert [view.arrow(moved) for moved in (-3.0, -1.0, 1.0, 3.0)] == ["▼", " ", " ", "▲"]
+@pytest.mark.parametrize(
+    ("index", "before", "expected"),
+    [(50.0, [55.0], -1), (50.0, [53.0], 0), (50.0, [45.0], 1), (50.0, [], 0), (50.0, [None], 0)],
+)
+def test_a_movement_is_one_when_it_leads_out_of_the_interval(
+    index: float, before: list[float | None], expected: int
+) -> None:
+    assert view.direction(reading(index=index, hour=9), hourly(*before, index)) == expected
+
+
+def test_a_movement_is_that_of_the_last_day() -> None:
+    course = hourly(80.0, 80.0, *[50.0] * 30)
+    assert view.direction(reading(index=50.0, hour=25), course) == -1
+    assert view.direction(reading(index=50.0, hour=31), course) == 0
 
 
 def test_the_terminal_gets_its_cursor_back() -> None:
