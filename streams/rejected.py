@@ -96,7 +96,7 @@ def split(headers: Headers) -> tuple[dict[str, str], list[tuple[str, bytes]]]:
             facts[name] = value.decode(errors="replace")
         else:
             original.append((name, value))
-    return facts, original[::-1]
+    return dict(reversed(facts.items())), original[::-1]
 
 
 def read_letter(record: Any, *, whole: bool = True) -> Letter:

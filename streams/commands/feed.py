@@ -47,8 +47,9 @@ def feed(
     A line that is no post is reported with its number and passed over; then the exit code is 2.
     Ctrl-C stops, says where, and how to go on from there. A post that is sent twice counts once.
 
-    With --speed X the posts come as they were created, X times faster. Without --shift-to-now
-    they count on the day that they were created.
+    With --speed X the posts come as they were created, X times faster; with --shift-to-now too,
+    the last one is dated now when its turn comes. Without --shift-to-now they count on the day
+    that they were created.
 
     Try:
 
