@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,8 +29,7 @@ from streams.domain.book import Book
 from streams.domain.brands import Brand
 from streams.settings import Settings, load_settings
 from streams.topics import Topics, apply
-from tests.support.broker import VERSION, Kafka, ports
-from tests.support.chaos import Process
+from tests.support.broker import ROOT, VERSION, Kafka, ports
 
 FREE = ("-m", "tests.support.free")
 """Our worker with a classifier that costs nothing."""
@@ -40,7 +40,7 @@ MODEL = ("-m", "streams", "worker")
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _BATCH = 512 * 1024
-_started: list[Process] = []
+_started: list["Subject"] = []
 # It tells of every retry right after a topic was created; what fails for good is raised.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
@@ -54,8 +54,9 @@ def broker(heap: str = "1G") -> Iterator[tuple[Kafka, Path]]:
             try:
                 yield kafka, folder
             finally:
-                for process in _started:
-                    process.kill()
+                for subject in _started:
+                    subject.kill()
+                _started.clear()
 
 
 class Stand:
@@ -100,11 +101,10 @@ class Stand:
 
     def start(self, command: Sequence[str], **env: str) -> "Subject":
         """Start a process of Python with the settings of this stand."""
-        name = f"worker-{len(_started)}"
-        process = Process(name, [sys.executable, *command], {**self._env, **env}, self.folder)
-        process.start()
-        _started.append(process)
-        return Subject(process)
+        log = self.folder / f"worker-{len(_started)}.log"
+        subject = Subject([sys.executable, *command], env={**self._env, **env}, log=log)
+        _started.append(subject)
+        return subject
 
     def feed(self, drafts: Iterable[Draft]) -> int:
         """Publish posts as fast as can be; return how many mentions they make."""
@@ -202,10 +202,13 @@ class Watch:
         """Return how many records were ever written to a topic."""
         return sum(self._reader.end_offsets(self._parts(topic)).values())
 
+    def done(self, topic: str) -> int:
+        """Return how many records of a topic the group has committed."""
+        return sum(self._reader.committed(part) or 0 for part in self._parts(topic))
+
     def lag(self, *topics: str) -> int:
         """Return how many records of these topics the group has not committed."""
-        done = [self._reader.committed(p) or 0 for topic in topics for p in self._parts(topic)]
-        return sum(map(self.end, topics)) - sum(done)
+        return sum(self.end(topic) - self.done(topic) for topic in topics)
 
     def _parts(self, topic: str) -> list[Part]:
         return [Part(topic, number) for number in range(self._count)]
@@ -214,15 +217,14 @@ class Watch:
 class Subject:
     """A process under measurement (Linux: what it used stands in /proc)."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(self, command: Sequence[str], *, env: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            )
+        self.pid = self._process.pid
         self.spawned = time.monotonic()
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        assert self._process.popen is not None
-        return self._process.popen.pid
 
     def cpu(self) -> float:
         """Return the seconds of processor that all its threads used, in user and kernel."""
@@ -245,23 +247,24 @@ class Subject:
         """
         end = time.monotonic() + within
         while not holds():
-            if not self._process.running or time.monotonic() > end:
-                log = self._process.folder / f"{self._process.name}.log"
-                raise RuntimeError(f"not in {within:g} s:\n{log.read_text()[-3_000:]}")
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"it ended, or took too long:\n{self._log.read_text()[-3_000:]}")
             time.sleep(every)
         return time.monotonic() - self.spawned
 
     def stop(self) -> int:
         """End it in good order; return its exit code."""
-        return self._process.stop()
+        self.signal(signal.SIGTERM)
+        return self._process.wait(60)
 
     def signal(self, sign: signal.Signals) -> None:
         """Send it a signal."""
-        self._process.signal(sign)
+        self._process.send_signal(sign)
 
     def kill(self) -> None:
-        """SIGKILL it."""
+        """SIGKILL it, if it runs, and wait for its end."""
         self._process.kill()
+        self._process.wait()
 
 
 @dataclass

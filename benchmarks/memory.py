@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py                1,000,000 posts, 1,000 brands; exits 1 on a miss
     python benchmarks/memory.py --days 120     the same posts over more days: fewer rows, more hours
-    python benchmarks/memory.py --quick        60,000 posts, a short form that only shows the figures
+    python benchmarks/memory.py                1,000,000 posts, 1,000 brands; exits 1 on a miss
 
 The posts run through the days of event time as fast as the worker can follow; days close as they do
 in operation. A straight line through the resident memory over the second half of the posts says how
@@ -59,7 +59,7 @@ def follow(stand: Stand, options: Namespace) -> list[Sample]:
     topics = stand.topics
 
     def sample() -> bool:
-        samples.append(Sample(watch.end(topics.mentions), subject.memory()))
+        samples.append(Sample(watch.done(topics.mentions), subject.memory()))
         return not feeder.is_alive() and watch.lag(topics.posts, topics.mentions) == 0
 
     with stand.watch() as watch:

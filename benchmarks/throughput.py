@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -132,9 +131,8 @@ class Course:
 
 
 def middle(paces: Sequence[Pace]) -> Pace:
-    """Return the run with the median rate."""
-    rate = median(pace.rate for pace in paces)
-    return min(paces, key=lambda pace: abs(pace.rate - rate))
+    """Return the run with the median rate, of an even number the lower one."""
+    return sorted(paces, key=lambda pace: pace.rate)[(len(paces) - 1) // 2]
 
 
 def compare(course: Course, options: Namespace, report: Report) -> None:

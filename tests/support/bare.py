@@ -1,9 +1,9 @@
 """A plain aiokafka loop that does a worker's work, to compare with: `python -m tests.support.bare`.
 
 It parses, matches, judges for free, sends, folds into the same book and writes the same rows, with
-the settings of a worker. It has what a careful short script has: idempotent sends, offsets
-committed after the deliveries. It leaves out what keeps a worker right when things go wrong: partitions are
-assigned by hand, a bad record ends it, a frozen one writes on.
+the settings of a worker. It has what a careful short script has: idempotent sends, and offsets
+committed after the deliveries. What keeps a worker right when things go wrong it leaves out:
+partitions are assigned by hand, a bad record ends it, a frozen one writes on.
 """
 
 import asyncio
