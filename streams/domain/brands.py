@@ -111,14 +111,14 @@ class _Reading:
                 self._keys.setdefault(self._index.phrases(hit)[0].key, []).append(hit)
         return self._keys
 
-    def span(self, place: Spot | _Claim) -> tuple[int, int]:
-        """Gives the offsets of a place in the text."""
-        return self.folded.span(place.start, place.end)
+    def quote(self, place: Spot | _Claim) -> tuple[int, int, str]:
+        """Gives the offsets of a place in the text, and what is written there."""
+        start, end = self.folded.span(place.start, place.end)
+        return start, end, self.folded.text[start:end]
 
     def written(self, place: Spot | _Claim) -> str:
-        """Gives a stretch of the text as it was written."""
-        start, end = self.span(place)
-        return self.folded.text[start:end]
+        """Gives what is written at a place."""
+        return self.quote(place)[2]
 
 
 def _read(text: str, index: Index) -> _Reading | None:
@@ -209,7 +209,7 @@ class Matcher:
         if reading is None:
             return []
         return [
-            Match(self.brands[claim.number].id, *reading.span(claim), reading.written(claim))
+            Match(self.brands[claim.number].id, *reading.quote(claim))
             for claim, ruling, holder in self._decisions(reading)
             if ruling.verdict == "counts" and holder is None
         ]
@@ -222,8 +222,7 @@ class Matcher:
         return [
             Finding(
                 self.brands[claim.number].id,
-                *reading.span(claim),
-                reading.written(claim),
+                *reading.quote(claim),
                 claim.word,
                 "overlapped" if holder else ruling.verdict,
                 reading.written(holder) if holder else ruling.because,

@@ -86,6 +86,7 @@ class _Review:
         """Yields the words that brands share, then brand by brand what it has against itself."""
         yield from self._shared()
         yield from self._shared_tags()
+        yield from self._signed()
         for number, brand in enumerate(self._brands):
             for word in dict.fromkeys((brand.name, *brand.aliases)):
                 yield from self._excluded(number, word)
@@ -112,6 +113,17 @@ class _Review:
             if others and len({phrase.exact for phrase in phrases if phrase.names}) > 1:
                 text = "as a hashtag it is their word too, and counts for each of them."
                 yield self._conflict("warning", first, owners[first], others, text)
+
+    def _signed(self) -> Iterator[Conflict]:
+        """Reports handles and tags that are the name of another brand without their sign."""
+        for phrase in self._vocabulary.words.names():
+            if phrase.kind in {Kind.HANDLE, Kind.TAG}:
+                alike = self._vocabulary.words.glued.get(phrase.exact[1:], [])
+                others = [n for each in alike for n in each.names if n not in phrase.names]
+                if others:
+                    first, word = next(iter(phrase.names.items()))
+                    text = "without its sign it is their name. Give both to one brand."
+                    yield self._conflict("warning", first, word, others, text)
 
     def _excluded(self, number: int, word: str) -> Iterator[Conflict]:
         """Reports excludes that stand in a name, and so bar every text with it."""

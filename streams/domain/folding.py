@@ -3,7 +3,9 @@
 import re
 import unicodedata
 from bisect import bisect_right
+from codecs import charmap_encode
 from collections.abc import Callable
+from encodings.cp1252 import encoding_table
 from itertools import accumulate
 
 OTHER = "\x1f"
@@ -125,15 +127,20 @@ _EXACT_BYTES = b"".join(map(_byte, range(256)))
 _PLAIN_BYTES = bytes(ord(_PLAIN.get(code, " ")) for code in range(256))
 
 
+def _western(text: str) -> bytes:
+    return charmap_encode(text, "strict", encoding_table)[0]
+
+
 def _short(text: str) -> tuple[str, str] | None:
-    """Folds a text of Western European letters by bytes, if none of them is dropped or grows.
+    """Folds a text by bytes (cp1252: Western Europe), if no character is dropped or grows.
 
     Half the time of the general way, and most posts are of this kind.
     """
     try:
-        exact = text.encode("cp1252").translate(_EXACT_BYTES)
+        western = text.encode() if text.isascii() else _western(text)
     except UnicodeEncodeError:
         return None
+    exact = western.translate(_EXACT_BYTES)
     if _UNEVEN in exact:
         return None
     return exact.decode("ascii"), exact.translate(_PLAIN_BYTES).decode("ascii")

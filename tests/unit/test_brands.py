@@ -407,6 +407,16 @@ def about(brands: list[Brand]) -> list[tuple[str, str, str | None, str]]:
             id="one hashtag",
         ),
         pytest.param(
+            [Brand(id="a", name="Vel Mora"), Brand(id="b", name="Corvex", handles=("@VelMora",))],
+            [("warning", "b", "a", "@VelMora")],
+            id="a handle that is another's name",
+        ),
+        pytest.param(
+            [Brand(id="a", name="Velmora", handles=("@velmora", "#velmora"))],
+            [],
+            id="a handle that is the brand's own name is no conflict",
+        ),
+        pytest.param(
             [Brand(id="a", name="Velmora", exclude=("velmora",))],
             [("error", "a", None, "Velmora")],
             id="a name that excludes itself",
