@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import logging
 import re
 import time
 import tomllib
@@ -13,6 +14,8 @@ from streams.domain.brands import Brand, Matcher
 from streams.domain.folding import fold
 from streams.domain.phrases import Kind, kind
 from streams.errors import BrandsError
+
+log = logging.getLogger(__name__)
 
 KEYS = Brand.__struct_fields__
 _ID = re.compile(r"[a-z0-9-]{1,100}")
@@ -205,6 +208,8 @@ class BrandsFile:
             self._stamp = stamp
             return self._renew(content)
         except BrandsError as error:
+            if str(error) != self.error:
+                log.error("The brands stay as they are: %s", error)  # noqa: TRY400 -- no bug of ours
             self.error = str(error)
             return False
 
@@ -213,6 +218,7 @@ class BrandsFile:
             self.error = None
             return False
         self._use(content)
+        log.info("%s changed: %d brands now", self.path, len(self.matcher.brands))
         return True
 
     def _use(self, content: bytes) -> None:

@@ -25,7 +25,7 @@ BRANDS = (
     Brand(id="gruen", name="Grünwald", handles=("grünwald.example",)),
     Brand(id="oeuvrec", name="Œuvrec", aliases=("Straßner", "Ælia", "Søvik")),
     Brand(id="signs", name="Q&R", aliases=("Zap!", ".NOX", "D++", "1&2", "Coq-Doré", "L'Ombrelle")),
-    Brand(id="digits", name="K2O", aliases=("7Nord", "Nova 7", "S.A.R. Belin")),
+    Brand(id="digits", name="K2O", aliases=("7Nord", "Nova 7", "S.A.R. Belin", "Belin.shop")),
     Brand(id="brisk", name="Brisk", handles=("@brisk",), require_any=("mobile", "fibre", "#abo")),
     Brand(id="corvex", name="Corvex", exclude=("Corvex Stadium", "@corvexband", "corvex.band")),
     Brand(id="can", name="Can", aliases=("Neil", "Doruk")),
@@ -61,6 +61,7 @@ ENGLISH = [
     "{signs:1&2} but 1 & 2",
     "{digits:K2O} {digits:k₂o} K2 K2O2 {digits:Nova 7} Nova 77 {digits:7Nord} 17Nord",
     "{digits:S.A.R. Belin} and S A R Belin",
+    "{digits:Belin.shop} is a name too, not its page https://belin.shop/a",
 ]
 HANDLES = [
     "{@veltel} help, .{@veltel} hi, ({@VELTEL}) cc:{@veltel}",

@@ -263,6 +263,14 @@ def test_a_file_that_went_away_is_a_fault_until_it_is_back(path: Path) -> None:
     assert file.error is None
 
 
+def test_a_fault_is_logged_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = loaded(path, Clock())
+    path.unlink()
+    assert not any(file.reload() for _ in range(3))
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "The brands stay as they are" in caplog.text
+
+
 def test_a_bad_file_is_refused_at_the_start(path: Path) -> None:
     with pytest.raises(BrandsError):
         BrandsFile(written(path, "broken"))
