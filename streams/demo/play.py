@@ -182,17 +182,18 @@ class Demo:
             TrustwatchError: something went wrong.
         """
         end = time.monotonic() + patience if patience else float("inf")
-        while not done():
+        while True:
+            self._scene.scrape(self._counters)
+            self._screen.show(self._scene.frame(doing))
+            if self._told():
+                raise ToldToEndError
+            if done():
+                return True
             if time.monotonic() > end:
                 return False
             for check in self._checks:
                 check()
-            self._scene.scrape(self._counters)
-            self._screen.show(self._scene.frame(doing))
             time.sleep(LOOK)
-            if self._told():
-                raise ToldToEndError
-        return True
 
 
 def theirs(address: str, *, config: Path | None) -> dict[str, str]:
