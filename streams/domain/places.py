@@ -88,7 +88,9 @@ def _handle(exact: str, zone: Zone | None, start: int, end: int) -> bool:
     """The whole handle; "@acmetel-Kunden" speaks of it too, as few networks allow a hyphen."""
     if not zone or zone.kind != "handle" or zone.start != start:
         return False
-    return end == zone.end or (exact[end] == "-" and not _SERVER.search(exact, end, zone.end))
+    if end >= zone.end:
+        return end == zone.end
+    return exact[end] == "-" and not _SERVER.search(exact, end, zone.end)
 
 
 def _tag(exact: str, zone: Zone | None, start: int, end: int) -> bool:

@@ -80,6 +80,7 @@ HANDLES = [
     "#{signs:QR} #{signs:CoqDoré} #{signs:lombrelle} @{signs:coqdore}",
     "{$VLM} fell; $vlmx did not; VLM alone is nothing",
     "{＠veltel} in full width",
+    "@{Velmora} Télécom begins with a handle: @{Velmora} Télécom",
 ]
 ADDRESSES = [
     "see https://{velmora.example}/velmora?x=velmora#Velmora and go",

@@ -169,10 +169,13 @@ def test_a_missing_file_and_a_folder_are_refused_with_the_way_out(path: Path) ->
 
 
 class Clock:
+    """A clock that stands still until it is set."""
+
     def __init__(self) -> None:
         self.now = 1_000.0
 
     def __call__(self) -> float:
+        """Gives the time that was set."""
         return self.now
 
 
