@@ -39,7 +39,7 @@ SESSION = 8.0
 """Seconds of the workers' session: the broker's least is 6."""
 SPAN = timedelta(days=5)
 """Event time that a run covers: long enough for days to close while faults happen."""
-IDLE = 12.0
+IDLE = 5.0
 """Seconds without mentions after which a source holds no day open."""
 NAMES = [
     f"{first}{last}"
