@@ -195,7 +195,7 @@ class Trust:
     """Seconds after which a partition without records does not hold the others up."""
     clock: Literal["event", "wall"] = "event"
     """Which time decays the index: that of the newest post, or that of the machine."""
-    tick: Annotated[float, Meta(ge=0.05, le=3_600)] = 1.0
+    tick: Annotated[float, Meta(ge=0.05, le=3_600)] = 0.25
     """Seconds between two readings of a brand that has news."""
     max_future: Annotated[float, Meta(ge=0, le=86_400)] = 300.0
     """Seconds by which a post may be dated after its arrival; one further ahead counts then."""

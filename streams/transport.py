@@ -23,6 +23,7 @@ from faust.serializers.codecs import Codec, register
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+from mode.utils.futures import notify
 from yarl import URL
 
 from streams.errors import InputError
@@ -91,6 +92,8 @@ class Gate:
     """
 
     def __init__(self) -> None:
+        self.epoch = 0
+        """Number of times it was opened: what was delivered in another one no longer counts."""
         self._next: dict[Any, int] = {}
         self._done: dict[Any, int] = {}
         self._chunks: dict[Any, dict[int, int]] = {}
@@ -98,14 +101,15 @@ class Gate:
 
     def open(self, starts: Mapping[Any, int]) -> None:
         """Start anew at these offsets; what was delivered and not committed is forgotten."""
+        self.epoch += 1
         self._next = dict(starts)
         self._done = dict(starts)
         self._chunks = {tp: {} for tp in starts}
         self._jumps = {}
 
     def close(self) -> None:
-        """Deliver nothing until it is opened again."""
-        self.open({})
+        """Deliver nothing until it is opened again; what is still finished may be committed."""
+        self._next = {}
 
     def position(self, tp: Any) -> int | None:
         """Return the next offset to deliver, None while closed."""
@@ -113,7 +117,7 @@ class Gate:
 
     def unfinished(self) -> dict[Any, int]:
         """Return the next offset to commit of each partition with chunks that are not done."""
-        return {tp: done for tp, done in self._done.items() if self._next[tp] > done}
+        return {tp: done for tp, done in self._done.items() if self._next.get(tp, done) > done}
 
     def admit(self, tp: Any, run: Sequence[Any]) -> Admitted:
         """Say what of a fetched run of records, in ascending order, is to be delivered.
@@ -140,8 +144,9 @@ class Gate:
     def commit(self, tp: Any, acked: list[int]) -> int | None:
         """Return the offset to commit after the chunks whose last offsets are `acked`.
 
-        Only an unbroken run from the last commit counts: chunks of before a second seek may
-        still be in a stream's queue. Those done are taken out of `acked`.
+        Only an unbroken run from the last commit counts. Those done are taken out of `acked`,
+        which must hold acknowledgements of this epoch alone: a chunk of an earlier one may end at
+        the same offset and have begun elsewhere.
         """
         chunks, reached = self._chunks.get(tp), self._done.get(tp)
         if chunks is None or reached is None:
@@ -246,7 +251,19 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             starts[tp] = max(committed, earliest.get(tp) or 0)
             if 0 < committed < starts[tp]:
                 self._wiring.on_expired(starts[tp] - committed)
+        for tp in tps:
+            self._acked[tp].clear()
+            self._acked_index[tp].clear()
         self.gate.open(starts)
+
+    def ack(self, message: Any) -> bool:
+        """Take note of a finished chunk, unless it was delivered before the last seek."""
+        if message.topic not in self._wiring.sources or message.key == self.gate.epoch:
+            return super().ack(message)  # type: ignore[no-any-return]
+        message.acked = True
+        self._unacked_messages.discard(message)
+        notify(self._waiting_for_ack)
+        return False
 
     async def getmany(  # noqa: D102 -- Faust's own
         self,
@@ -298,7 +315,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             last.timestamp / 1000,
             last.timestamp_type,
             [],
-            None,
+            self.gate.epoch,
             chunk,
             None,
             0,

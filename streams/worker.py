@@ -147,8 +147,9 @@ class Worker:
         """Publish the readings of the brands with news; return the seconds to wait for the next."""
         began = time.monotonic()
         brands, self.dirty = self.dirty, set()
-        await self.publish(one for brand in brands if (one := self.read(brand)))
+        readings = [one for brand in brands if (one := self.read(brand))]
         took = time.monotonic() - began
+        await self.publish(readings)
         return max(self.settings.trust.tick, took / READING_SHARE)
 
     async def publish(self, readings: Iterable[TrustReading]) -> None:

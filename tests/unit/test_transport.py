@@ -102,11 +102,24 @@ def test_chunks_of_before_a_second_seek_do_not_move_the_commit() -> None:
     assert gate.commit(TP, acked) == 900
 
 
-def test_revocation_in_mid_chunk_commits_nothing() -> None:
+def test_a_chunk_that_is_finished_while_partitions_are_revoked_is_committed() -> None:
     gate = opened(0)
     feed(gate, 0, 1, 2)
     gate.close()
-    assert gate.commit(TP, [2]) is None
+    assert feed(gate, 3) == []
+    assert gate.commit(TP, [2]) == 3
+    assert gate.unfinished() == {}
+
+
+# Seen with two rebalances in a row: 5,254 to 5,763 were committed and never judged.
+def test_each_opening_is_an_epoch_of_its_own() -> None:
+    gate = opened(5_400)
+    feed(gate, *range(5_400, 5_764))
+    before = gate.epoch
+    gate.open({TP: 5_254})
+    feed(gate, *range(5_254, 5_764))
+    assert gate.epoch == before + 1
+    assert gate.commit(TP, []) is None
 
 
 fetches = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=60)
