@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 QUIET = {
     "aiokafka": logging.WARNING,
-    "kafka": logging.WARNING,
     "asyncio": logging.WARNING,
     "faust": logging.WARNING,
     "mode": logging.WARNING,
@@ -51,6 +50,8 @@ def set_up(level: str) -> None:
         logging.Formatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s", "%H:%M:%S")
     )
     handler.addFilter(Repeats())
+    # What kafka-python has to say, `clients` says in our words.
+    handler.addFilter(lambda record: not record.name.startswith("kafka."))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     if level != "debug":
         for name, least in QUIET.items():
