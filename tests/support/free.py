@@ -5,7 +5,7 @@ Its verdicts are a function of the text alone, so that a run can be computed aga
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -16,7 +16,7 @@ from streams.errors import RejectedError
 from streams.records import Sentiment, Verdict
 from streams.run import run
 from streams.settings import load_settings
-from streams.transport import Transport
+from streams.transport import Gate, Transport
 
 
 class Free:
@@ -59,10 +59,20 @@ class Plain(NamedTuple):
     headers: Sequence[tuple[str, bytes]]
 
 
+class FaustConsumer(driver.Consumer):  # type: ignore[misc]
+    """Faust's own consumer, with what the worker asks a consumer for."""
+
+    gate = Gate()
+
+    def lag(self) -> Mapping[Any, int]:
+        """Return nothing: Faust does not say."""
+        return {}
+
+
 class FaustTransport(Transport):
     """Faust's own consumer under our stages: what it loses shows why we have another."""
 
-    Consumer = driver.Consumer
+    Consumer = FaustConsumer
 
     def records(self, message: Any) -> Sequence[Any]:
         """Return the one record of a message."""
