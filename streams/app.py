@@ -66,6 +66,7 @@ def create_app(worker: Worker, *, die: Die, transport: type[Transport] = Transpo
     }
     for stage in settings.worker.stages:
         topic, batch = batches[stage]
+        worker.metrics.stage(stage, started=True)
         source = app.topic(topic, key_serializer=AS_IS, value_serializer=AS_IS)
         app.agent(source, name=stage)(_agent(app, _or_die(batch, die=die), settings=settings))
     _beside(app, worker, die=die)

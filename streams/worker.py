@@ -18,6 +18,7 @@ import msgspec
 
 from streams.brands import BrandsFile
 from streams.domain import trust
+from streams.domain.book import Entry
 from streams.domain.brands import Brand
 from streams.domain.row import HOUR, LABELS
 from streams.metrics import Metrics
@@ -36,6 +37,8 @@ LOOK = 5.0
 """Seconds between two looks at the lag."""
 SILENCE = 60.0
 """Seconds between two readings of silent brands, when the wall clock decays the index."""
+CLOSED_AT_ONCE = 1_000
+"""Changelog entries of closing days that are sent together."""
 READING_SHARE = 0.05
 """Most of a worker's time that may go into readings: with many brands, ticks grow longer."""
 
@@ -58,8 +61,8 @@ class Worker:
     stall: Stall
     app: faust.App = field(init=False)
     table: Books = field(init=False)
-    draining: bool = False
     dirty: set[str] = field(default_factory=set)
+    _looked: float = 0.0
     _homes: dict[str, int] = field(default_factory=dict)
     _known: dict[str, Brand] = field(default_factory=dict)
 
@@ -113,9 +116,15 @@ class Worker:
     async def _close_days(self, partition: int) -> None:
         rule, book = self.settings.trust, self.table.book(partition)
         day = book.ripe(close_after=int(rule.close_after_hours * HOUR), idle_after=rule.idle_after)
-        if day is not None:
-            for entries in book.close(day):
-                await self.table.save(partition, entries, self.producer)
+        if day is None:
+            return
+        pending: list[Entry] = []
+        for entries in book.close(day):
+            pending += entries
+            if len(pending) >= CLOSED_AT_ONCE:
+                await self.table.save(partition, pending, self.producer)
+                pending = []
+        await self.table.save(partition, pending, self.producer)
 
     async def keep_beating(self) -> None:
         """Show that the event loop is alive."""
@@ -137,7 +146,7 @@ class Worker:
         """Look around for as long as the app runs."""
         aired = time.monotonic()
         while not self.app.should_stop:
-            await asyncio.sleep(self.settings.brands.reload or LOOK)
+            await asyncio.sleep(min(self.settings.brands.reload or LOOK, LOOK))
             await self.look()
             if self.settings.trust.clock == "wall" and time.monotonic() - aired > SILENCE:
                 aired = time.monotonic()
@@ -182,8 +191,7 @@ class Worker:
 
     async def look(self) -> None:
         """Look at the brands file, at what lies ahead, and whether anything stands still."""
-        if self.settings.brands.reload and await asyncio.to_thread(self.brands.reload):
-            self.own()
+        await self._look_at_brands()
         self.metrics.brands_file(ok=self.brands.error is None, loaded_at=self.brands.loaded_at)
         lags = self.consumer.lag()
         self.metrics.assigned(lags)
@@ -192,6 +200,13 @@ class Worker:
         self.metrics.ready(is_ready=self._state() == "ready")
         self.metrics.recovering(max(0, self.app.tables.recovery.active_remaining_total()))
         self.stall.check(self.consumer.gate.unfinished())
+
+    async def _look_at_brands(self) -> None:
+        every, now = self.settings.brands.reload, time.monotonic()
+        if every and now - self._looked >= every:
+            self._looked = now
+            if await asyncio.to_thread(self.brands.reload):
+                self.own()
 
     def dump(self) -> Path:
         """Write the exact sums of the books of this worker to its data folder, for comparison."""
@@ -210,7 +225,7 @@ class Worker:
         )
 
     def _state(self) -> Literal["starting", "rebalancing", "recovering", "ready", "draining"]:
-        if self.draining or self.app.should_stop:
+        if self.app.should_stop:
             return "draining"
         if self.app.in_recovery:
             return "recovering"
