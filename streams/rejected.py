@@ -70,6 +70,11 @@ class Letter:
     headers: Headers
     """The headers of the original."""
 
+    @property
+    def source(self) -> tuple[str | None, ...]:
+        """Where the original stood, None for what the worker did not say."""
+        return tuple(self.facts.get(f"source_{name}") for name in ("topic", "partition", "offset"))
+
     def fact(self, name: str) -> str:
         """Return what the worker says, `?` if it does not."""
         return self.facts.get(name, "?")
@@ -170,14 +175,23 @@ class Catalogue:
     marks: dict[Id, list[Mark]] = field(default_factory=lambda: defaultdict(list))
     ends: dict[int, int] = field(default_factory=dict)
     """By partition, the offset after the last record seen."""
+    _sources: set[tuple[str | None, ...]] = field(default_factory=set)
 
     def add(self, record: Any, wanted: Callable[[Letter], bool]) -> None:
         """Take in a record."""
         self.ends[record.partition] = record.offset + 1
         if mark := read_mark(record):
             self.marks[mark.of].append(mark)
-        elif wanted(letter := read_letter(record, whole=False)):
+        elif self._is_first(letter := read_letter(record, whole=False)) and wanted(letter):
             self.letters.append(letter)
+
+    def _is_first(self, letter: Letter) -> bool:
+        """Tell a letter from another of the same record: a batch done again writes it again."""
+        if None in letter.source:
+            return True
+        known = letter.source in self._sources
+        self._sources.add(letter.source)
+        return not known
 
     def state(self, letter: Letter) -> Literal["new", "in doubt", "replayed"]:
         """Say what became of a letter."""
