@@ -54,9 +54,7 @@ def consumer() -> Consumer:
         fence=Fence(1.0, die=lambda _: None),
     )
     app.topics.acks_enabled_for = lambda _: True
-    made = Consumer(
-        app.transport, callback=id, on_partitions_revoked=id, on_partitions_assigned=id
-    )
+    made = Consumer(app.transport, callback=id, on_partitions_revoked=id, on_partitions_assigned=id)
     made.app = app
     return made
 
