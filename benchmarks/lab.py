@@ -47,7 +47,8 @@ logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 @contextmanager
 def broker(heap: str = "1G") -> Iterator[tuple[Kafka, Path]]:
-    """Run Apache Kafka in a folder that is gone afterwards."""
+    """Run Apache Kafka in a folder that is gone afterwards, whatever ends the benchmark."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="trustwatch-bench-") as name:
         folder = Path(name)
         with Kafka(folder / "kafka", heap=heap) as kafka:
@@ -238,7 +239,7 @@ class Subject:
         return int(line.split()[1]) / 1024
 
     def until(
-        self, holds: Callable[[], bool], *, every: float = 0.02, within: float = 600.0
+        self, holds: Callable[[], bool], *, every: float = 0.02, within: float = 300.0
     ) -> float:
         """Wait until something holds; return the seconds since the process was started.
 
