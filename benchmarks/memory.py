@@ -117,7 +117,7 @@ def run(options: Namespace, report: Report, kafka: Any, folder: Path) -> None:
     books = stand.books().values()
     ledgers = [ledger for book in books for ledger in book.ledgers.values()]
     rows = sum(len(ledger.rows) for ledger in ledgers)
-    hours = sum(len(ledger.hours) for ledger in ledgers)
+    hours = sum(len(ledger.table()) for ledger in ledgers)
     grew, slope = growth(samples)
     report.table([{"mentions": one.mentions, "MiB": one.mib} for one in picked(samples, 9)])
     state = [

@@ -15,8 +15,8 @@ from models import Classifier
 from streams.domain import trust
 from streams.domain.book import Book, Entry
 from streams.domain.brands import Match, Matcher
-from streams.domain.ledger import Ledger
-from streams.domain.row import LABELS, UNIT, Row
+from streams.domain.ledger import COLUMNS, Ledger
+from streams.domain.row import UNIT, Row
 from streams.errors import RejectedError
 from streams.records import (
     LatestLeak,
@@ -335,7 +335,7 @@ def row_of(mention: Mention, at: int) -> Row:
 def reading(brand: str, ledger: Ledger, *, now: int, rule: trust.Rule, late: int) -> TrustReading:
     """Return the reading of a brand as it goes to the topic `trust`."""
     result = trust.read(ledger, now=now, rule=rule)
-    counts = [sum(hour.labels[i] for hour in ledger.hours.values()) for i in range(len(LABELS))]
+    leaks, *counts = ledger.table()[:, COLUMNS.index("leaks") :].sum(axis=0).tolist()
     leak = ledger.leak
     return TrustReading(
         brand=brand,
@@ -351,7 +351,7 @@ def reading(brand: str, ledger: Ledger, *, now: int, rule: trust.Rule, late: int
         negative=counts[0],
         neutral=counts[1],
         positive=counts[2],
-        leaks=sum(hour.leaks for hour in ledger.hours.values()),
+        leaks=leaks,
         latest_leak=LatestLeak(instant(leak.at), leak.post, leak.source) if leak else None,
         late=late,
         version=trust.VERSION,

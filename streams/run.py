@@ -109,12 +109,13 @@ def named(settings: Settings) -> Settings:
     """Give the worker a name in its group that it keeps over a restart.
 
     The metrics port is part of it, since no two workers of a host share one; with any free port
-    there is nothing stable to name it by.
+    there is nothing stable to name it by. So are its stages: under the same name Kafka would hand
+    it what it had before.
     """
     worker, port = settings.worker, settings.metrics.port
     if worker.instance or not port:
         return settings
-    instance = f"{socket.gethostname()}-{port}"
+    instance = "-".join((socket.gethostname(), str(port), *worker.stages))
     return dataclasses.replace(settings, worker=dataclasses.replace(worker, instance=instance))
 
 

@@ -19,7 +19,8 @@ class Books(faust.Table):  # type: ignore[misc]
     """
 
     def __init__(self, app: faust.App, **kwargs: Any) -> None:
-        super().__init__(app, key_type=bytes, value_type=bytes, recovery_buffer_size=1, **kwargs)
+        # With a buffer of one Faust would read our own changelog for as long as we write it.
+        super().__init__(app, key_type=bytes, value_type=bytes, recovery_buffer_size=2, **kwargs)
         self.key_serializer = self.value_serializer = AS_IS
         self.books: dict[int, Book] = {}
         self._known: dict[int, int] = {}

@@ -255,6 +255,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._acked[tp].clear()
             self._acked_index[tp].clear()
         self.gate.open(starts)
+        # What was fetched while the gate was closed is gone; the consumer's position is past it.
+        for tp, start in starts.items():
+            await self._seek(tp, start)
 
     def ack(self, message: Any) -> bool:
         """Take note of a finished chunk, unless it was delivered before the last seek."""

@@ -82,7 +82,7 @@ class Book:
         if self._is_closed(brand, day_of(row.at)):
             self.late += 1
             return []
-        ledger = self.ledgers.setdefault(brand, Ledger())
+        ledger = self._ledger(brand)
         if not ledger.put(post, row):
             return []
         if post in self.deleted:
@@ -178,7 +178,7 @@ class Book:
             row = Row.unpack(value)
             if self._is_closed(brand, day_of(row.at)):
                 return
-            ledger = self.ledgers.setdefault(brand, Ledger())
+            ledger = self._ledger(brand)
             ledger.put(post, row)
             if post in self.deleted:
                 ledger.withdraw(post)
@@ -188,7 +188,7 @@ class Book:
                 self.ledgers[brand].drop(post)
 
     def _apply_day(self, brand: str, day: int, value: bytes | None) -> None:
-        ledger = self.ledgers.setdefault(brand, Ledger())
+        ledger = self._ledger(brand)
         if value is not None:
             self._shed(brand, ledger.close(day, _decode_day(value)))
         elif day in ledger.closed:
@@ -204,11 +204,18 @@ class Book:
 
     def totals(self) -> dict[str, dict[int, list[int]]]:
         """Return the exact sums by brand and hour, to compare books with one another."""
+        tables = {brand: ledger.table() for brand, ledger in sorted(self.ledgers.items())}
         return {
-            brand: {hour: sums.dump() for hour, sums in sorted(ledger.hours.items())}
-            for brand, ledger in sorted(self.ledgers.items())
-            if ledger.hours
+            brand: {hour: sums for hour, *sums in table.tolist()}
+            for brand, table in tables.items()
+            if len(table)
         }
+
+    def _ledger(self, brand: str) -> Ledger:
+        ledger = self.ledgers.get(brand)
+        if ledger is None:
+            ledger = self.ledgers[brand] = Ledger()
+        return ledger
 
     def _is_closed(self, brand: str, day: int) -> bool:
         if day <= self.horizon:

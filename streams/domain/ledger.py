@@ -4,10 +4,17 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from streams.domain.row import HOUR, LABELS, Row, day_of
 
 HOURS_A_DAY = 24
+COLUMNS = ("hour", "gain", "loss", "square", "leaks", *LABELS)
+"""Columns of a ledger's table: the hour since 1970, then the sums of `Hour.dump`."""
+
+Table = NDArray[np.int64]
+"""Whole numbers, one line an hour in ascending order, one column for each of `COLUMNS`."""
 
 
 class Leak(NamedTuple):
@@ -39,15 +46,8 @@ class Hour:
         self.labels[row.label] += times
 
     def dump(self) -> list[int]:
-        """Return the sums as a list; `load` reads it."""
+        """Return the sums in the order of `COLUMNS`."""
         return [self.gain, self.loss, self.square, self.leaks, *self.labels]
-
-    @classmethod
-    def load(cls, sums: list[int]) -> "Hour":
-        """Return the hour that `dump` wrote."""
-        hour = cls()
-        hour.gain, hour.loss, hour.square, hour.leaks, *hour.labels = sums
-        return hour
 
     @property
     def count(self) -> int:
@@ -63,14 +63,23 @@ class ClosedDay(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    """What is known about one brand; every sum is a pure function of rows and closed days."""
+    """What is known about one brand; every sum is a pure function of rows and closed days.
 
-    __slots__ = ("closed", "hours", "latest", "leak", "leaks", "rows", "withdrawn")
+    Attributes:
+        rows: live rows by post, packed.
+        withdrawn: posts among them that were deleted.
+        hours: sums of the live rows.
+        past: sums of the closed days; a table, since a brand keeps them for a year.
+        closed: the closed days, each with its latest post that speaks of a leak.
+    """
+
+    __slots__ = ("closed", "hours", "latest", "leak", "leaks", "past", "rows", "withdrawn")
 
     def __init__(self) -> None:
         self.rows: dict[str, bytes] = {}
         self.withdrawn: set[str] = set()
-        self.closed: dict[int, ClosedDay] = {}
+        self.closed: dict[int, Leak | None] = {}
+        self.past = _table([])
         self.hours: dict[int, Hour] = {}
         self.leaks: set[str] = set()
         self.leak: Leak | None = None
@@ -126,19 +135,24 @@ class Ledger:
         gone = [post for post, packed in self.rows.items() if day_of(Row.unpack(packed).at) == day]
         for post in gone:
             self.drop(post)
-        for hour in range(day * HOURS_A_DAY, (day + 1) * HOURS_A_DAY):
-            self.hours.pop(hour, None)
-        self.hours.update({hour: Hour.load(sums) for hour, sums in value.hours.items()})
-        self.closed[day] = value
+        self._forget_hours(day)
+        lines = _table([[hour, *sums] for hour, sums in value.hours.items()])
+        past = np.concatenate([self.past, lines])
+        self.past = past[np.argsort(past[:, 0])]
+        self.closed[day] = value.leak
         self.latest = max(self.latest, max(value.hours, default=0) * HOUR)
         self._find_leak()
         return gone
 
     def forget(self, day: int) -> None:
         """Drop a closed day that is too old to weigh anything."""
-        value = self.closed.pop(day)
-        for hour in value.hours:
-            self.hours.pop(hour, None)
+        del self.closed[day]
+        self._forget_hours(day)
+
+    def table(self) -> Table:
+        """Return the sums of all hours, closed and live."""
+        live = _table([[hour, *sums.dump()] for hour, sums in sorted(self.hours.items())])
+        return np.concatenate([self.past, live])
 
     def live(self) -> Iterator[tuple[str, Row]]:
         """Yield the rows that count."""
@@ -168,9 +182,16 @@ class Ledger:
             if self.leak == leak:
                 self._find_leak()
 
+    def _forget_hours(self, day: int) -> None:
+        self.past = self.past[self.past[:, 0] // HOURS_A_DAY != day]
+
     def _find_leak(self) -> None:
-        found = [value.leak for value in self.closed.values() if value.leak]
+        found = [leak for leak in self.closed.values() if leak]
         for post in self.leaks:
             row = Row.unpack(self.rows[post])
             found.append(Leak(row.at, post, row.source))
         self.leak = max(found, default=None)
+
+
+def _table(lines: list[list[int]]) -> Table:
+    return np.array(lines, dtype=np.int64).reshape(-1, len(COLUMNS))

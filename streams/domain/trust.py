@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.domain.ledger import Hour, Ledger
+from streams.domain.ledger import Ledger, Table
 from streams.domain.row import HOUR, UNIT
 
 VERSION = "beta-1"
@@ -73,7 +73,7 @@ def read(ledger: Ledger, *, now: int, rule: Rule) -> Reading:
 
     A pure function: nothing is kept between two readings.
     """
-    age, gain, loss, square = _columns(ledger.hours, now)
+    age, gain, loss, square = _columns(ledger.table(), now)
     weight = np.exp2(-age / rule.half_life)
     gained, lost = float(gain @ weight), float(loss @ weight)
     support = rule.balance * gained + rule.cost * lost + rule.prior
@@ -93,16 +93,12 @@ def read(ledger: Ledger, *, now: int, rule: Rule) -> Reading:
     )
 
 
-def _columns(hours: dict[int, Hour], now: int) -> tuple[NDArray[np.float64], ...]:
+def _columns(table: Table, now: int) -> tuple[NDArray[np.float64], ...]:
     """Return age in hours, gain, loss and squared evidence, one entry an hour."""
-    newest = now // HOUR
-    rows = [
-        (newest - hour, sums.gain, sums.loss, sums.square)
-        for hour, sums in sorted(hours.items())
-        if newest - hour < MEMORY_HOURS
-    ]
-    table = np.array(rows, dtype=np.float64).reshape(-1, 4).T
-    return np.maximum(table[0], 0.0), table[1] / UNIT, table[2] / UNIT, table[3] / UNIT**2
+    age = now // HOUR - table[:, 0]
+    recent = table[age < MEMORY_HOURS]
+    gain, loss, square = recent[:, 1] / UNIT, recent[:, 2] / UNIT, recent[:, 3] / UNIT**2
+    return np.maximum(age[age < MEMORY_HOURS], 0.0), gain, loss, square
 
 
 def _mood(

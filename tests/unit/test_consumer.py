@@ -115,4 +115,5 @@ async def test_what_retention_removed_is_told(consumer: Consumer) -> None:
     consumer.earliest = 12
     await consumer.perform_seek()
     assert told == [7]
+    assert consumer.sought == (SOURCE, 12), "what was fetched meanwhile was dropped"
     assert consumer.gate.position(SOURCE) == 12

@@ -48,8 +48,8 @@ def replay(entries: list[Entry]) -> Book:
 
 
 def state(book: Book) -> dict:
-    leaks = {brand: ledger.leak for brand, ledger in book.ledgers.items() if ledger.hours}
-    return {"hours": book.totals(), "leaks": leaks}
+    totals = book.totals()
+    return {"hours": totals, "leaks": {brand: book.ledgers[brand].leak for brand in totals}}
 
 
 def close(book: Book, day: int) -> list[Entry]:
