@@ -37,9 +37,13 @@ from tests.support.free import Free
 
 SESSION = 8.0
 """Seconds of the workers' session: the broker's least is 6."""
-SPAN = timedelta(days=5)
-"""Event time that a run covers: long enough for days to close while faults happen."""
-IDLE = 5.0
+SPAN = timedelta(days=4)
+"""Event time that a run covers: long enough for days to close while faults happen.
+
+A day stays open for 48 hours of it, at 50 s a run for 25 s: an outage of a worker must be shorter,
+as one in earnest must be shorter than 48 hours.
+"""
+IDLE = 10.0
 """Seconds without mentions after which a source holds no day open."""
 NAMES = [
     f"{first}{last}"
@@ -187,6 +191,8 @@ class Found:
     mentions_written: int = 0
     lost: int = 0
     doubled: int = 0
+    lost_to_closing: int = 0
+    """Of those lost, the ones whose day had closed before they came."""
     sums_differ: int = 0
     workers_differ: int = 0
     letters: int = 0
@@ -362,6 +368,13 @@ class Run:
             books[record.partition].apply(record.key, record.value)
         rebuilt = {brand: t for book in books.values() for brand, t in book.totals().items()}
         found.lost, found.doubled, found.sums_differ = _differences(expected, rebuilt)
+        closed = {
+            (b, day)
+            for book in books.values()
+            for b in book.ledgers
+            for day in book.ledgers[b].closed
+        }
+        found.lost_to_closing = _lost_in(expected, rebuilt, closed)
         mine, found.late = self._dumped()
         found.workers_differ = sum(_differences(expected, mine))
         found.letters = len(bad)
@@ -468,6 +481,16 @@ def _differences(expected: Totals, found: Totals) -> tuple[int, int, int]:
     return lost, doubled, differ
 
 
+def _lost_in(expected: Totals, found: Totals, closed: set[tuple[str, int]]) -> int:
+    """Return the posts lost on closed days."""
+    return sum(
+        max(0, sum(sums[4:]) - sum(found.get(brand, {}).get(hour, [0] * 7)[4:]))
+        for brand, hours in expected.items()
+        for hour, sums in hours.items()
+        if (brand, hour // 24) in closed
+    )
+
+
 def kills(run: Run) -> None:
     """SIGKILL each of two workers three times, at random moments."""
     for turn in range(6):
@@ -565,6 +588,7 @@ def describe(found: Found) -> str:
     """Return one line on a run."""
     counts = Counter(
         lost=found.lost,
+        lost_to_closing=found.lost_to_closing,
         doubled=found.doubled,
         sums_differ=found.sums_differ,
         workers_differ=found.workers_differ,
