@@ -187,13 +187,24 @@ class Demo:
             self._screen.show(self._scene.frame(doing))
             if self._told():
                 raise ToldToEndError
-            if done():
+            if self._is_done(done):
                 return True
             if time.monotonic() > end:
                 return False
-            for check in self._checks:
-                check()
+            self._check()
             time.sleep(LOOK)
+
+    def _is_done(self, done: Callable[[], bool]) -> bool:
+        try:
+            return done()
+        except BrokerError:
+            # A client may notice first; that the broker ended says more than that it is away.
+            self._check()
+            raise
+
+    def _check(self) -> None:
+        for check in self._checks:
+            check()
 
 
 def theirs(address: str, *, config: Path | None) -> dict[str, str]:

@@ -124,7 +124,7 @@ def test_once_counts_every_post_and_sees_the_index_fall(demo: Run) -> None:
     assert facts["fell"] == "ondrelle"
     assert float(facts["from"]) - float(facts["to"]) >= 5
     assert int(facts["mentions"]) > 300
-    assert demo.is_gone(within=1)
+    assert demo.is_gone(within=5)
     # Half a minute is what is promised of a machine that is not busy with other tests.
     assert time.monotonic() - began < 90
 
@@ -152,12 +152,12 @@ def test_a_signal_ends_it_at_any_step(demo: Run, step: str, number: signal.Signa
     with started(demo) as process:
         reach(process, step)
         os.killpg(process.pid, number)
-        out, err = process.communicate(timeout=5)
+        out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "interrupted" in err
     assert "Traceback" not in err
     assert out == ""
-    assert demo.is_gone(within=1)
+    assert demo.is_gone(within=5)
 
 
 def test_a_second_signal_does_not_disturb_the_end(demo: Run) -> None:
@@ -168,10 +168,10 @@ def test_a_second_signal_does_not_disturb_the_end(demo: Run) -> None:
             time.sleep(0.01)
             if process.poll() is not None:
                 break
-        _, err = process.communicate(timeout=5)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert demo.is_gone(within=1)
+    assert demo.is_gone(within=5)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_nothing_outlives_a_sigkill(demo: Run, step: str) -> None:
     with started(demo) as process:
         reach(process, step)
         process.kill()
-        process.communicate(timeout=5)
+        process.communicate(timeout=30)
         assert demo.is_gone()
 
 
@@ -202,7 +202,7 @@ def test_a_part_that_ends_early_is_told_with_its_last_words(
     assert process.returncode == 1
     assert said in err
     assert "Traceback" not in err
-    assert demo.is_gone(within=1)
+    assert demo.is_gone(within=5)
 
 
 def test_ctrl_c_in_a_terminal_gives_it_back_as_it_was(demo: Run) -> None:
@@ -216,7 +216,7 @@ def test_ctrl_c_in_a_terminal_gives_it_back_as_it_was(demo: Run) -> None:
     os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 130
     assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")
-    assert demo.is_gone(within=1)
+    assert demo.is_gone(within=5)
 
 
 def _read(terminal: int, *, until: bytes | None = None) -> bytes:
@@ -256,7 +256,7 @@ def test_a_broker_that_is_not_there_is_told_in_two_lines(demo: Run) -> None:
     assert process.returncode == 1
     assert "Kafka at 127.0.0.1:1 cannot be reached: nothing listens there" in err
     assert "Traceback" not in err
-    assert demo.is_gone(within=1)
+    assert demo.is_gone(within=5)
 
 
 @pytest.mark.parametrize("options", [("--speed", "0"), ("--broker", "nonsense")])

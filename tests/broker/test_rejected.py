@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import pytest
@@ -38,6 +39,10 @@ def broker(request: pytest.FixtureRequest) -> Server:
     return server
 
 
+OFFSETS = count()
+"""Where the originals stood: no two letters are of one record."""
+
+
 def settings_of(server: Server, prefix: str) -> Settings:
     ours = {"broker": server.bootstrap, "prefix": prefix, "group": prefix.rstrip(".")}
     settings = load_settings(env={}, overrides={f"kafka.{key}": ours[key] for key in ours})
@@ -56,13 +61,14 @@ def reject(settings: Settings, values: Sequence[bytes | None], *, reason: str = 
     topics = Topics(settings)
     with clients.producer(settings.kafka) as producer:
         for number, value in enumerate(values):
+            offset = next(OFFSETS)
             own = {
                 "reason": reason,
                 "stage": "judge",
                 "detail": "it is not",
                 "source_topic": topics.posts,
                 "source_partition": str(number % 4),
-                "source_offset": str(number),
+                "source_offset": str(offset),
                 "time": f"2026-11-23T09:30:{number % 60:02}.000+00:00",
             }
             headers = [("reason", b"the sender's"), ("trace", b"\x01\x02")]
