@@ -33,6 +33,9 @@ TESTED = ((0, 15, 2), (0, 16, 0))
 
 AS_IS = "trustwatch-as-is"
 
+POLL = 0.2
+"""Longest that a fetch waits for records, in seconds."""
+
 log = logging.getLogger("trustwatch")
 
 
@@ -83,6 +86,8 @@ class Admitted(NamedTuple):
 
     records: Sequence[Any] = ()
     seek: int | None = None
+    hole: int = 0
+    """Offsets before the first record at which the log has none."""
 
 
 class Gate:
@@ -134,7 +139,7 @@ class Gate:
         if fresh[0].offset > want and self._jumps.get(tp) != jump:
             self._jumps[tp] = jump
             return Admitted(seek=want)
-        return Admitted(fresh)
+        return Admitted(fresh, hole=fresh[0].offset - want)
 
     def deliver(self, tp: Any, last: int) -> None:
         """Note that a chunk that ends with the offset `last` goes to its agent."""
@@ -243,14 +248,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     async def perform_seek(self) -> None:  # noqa: D102
         await super().perform_seek()
+        # Where the log begins is not asked for, since that waits for a poll: if it begins later
+        # than this, the gate finds a hole.
         tps = [tp for tp in self.assignment() if tp.topic in self._wiring.sources]
-        earliest = await self.earliest_offsets(*tps) if tps else {}
-        starts = {}
-        for tp in tps:
-            committed = self._committed_offset.get(tp) or 0
-            starts[tp] = max(committed, earliest.get(tp) or 0)
-            if 0 < committed < starts[tp]:
-                self._wiring.on_expired(starts[tp] - committed)
+        starts = {tp: self._committed_offset.get(tp) or 0 for tp in tps}
         for tp in tps:
             self._acked[tp].clear()
             self._acked_index[tp].clear()
@@ -272,7 +273,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self,
         timeout: float,  # noqa: ASYNC109
     ) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
-        records, active = await self._wait_next_records(timeout)
+        # Whatever else is asked of the consumer's thread waits for this, a rebalance's seeks too.
+        records, active = await self._wait_next_records(min(timeout, POLL))
         # Read after the fetch: read before it, changelog records are dropped and recovery hangs.
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
@@ -299,6 +301,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if tp.topic not in self._wiring.sources:
             return run
         admitted = self.gate.admit(tp, run)
+        if admitted.hole > 1 and self._committed_offset.get(tp):
+            log.warning("%s/%s: %s records were removed unread", *tp, admitted.hole)
+            self._wiring.on_expired(admitted.hole)
         if admitted.seek is not None:
             log.info("%s/%s: seeking back to %s", tp.topic, tp.partition, admitted.seek)
             await self._seek(tp, admitted.seek)

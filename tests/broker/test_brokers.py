@@ -179,8 +179,10 @@ def test_a_command_that_ends_at_once_is_told_with_its_log(tmp_path: Path) -> Non
         def _command(self) -> list[str]:
             return ["sh", "-c", "echo no such luck; exit 3"]
 
+    broken = Broken(tmp_path)
     with pytest.raises(BrokenError, match="no such luck"):
-        Broken(tmp_path).start().wait(5)
+        broken.start().wait(5)
+    broken.kill()
 
 
 def test_a_missing_java_names_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

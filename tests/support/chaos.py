@@ -40,10 +40,11 @@ SESSION = 8.0
 SPAN = timedelta(days=4)
 """Event time that a run covers: long enough for days to close while faults happen.
 
-A day stays open for 48 hours of it, at 50 s a run for 25 s: an outage of a worker must be shorter,
-as one in earnest must be shorter than 48 hours.
+A day stays open for 60 hours of it, at 50 s a run for 31 s: an outage of a worker must be shorter,
+as one in earnest must be shorter than `trust.close_after_hours`.
 """
-IDLE = 10.0
+OPEN_HOURS = 60
+IDLE = 15.0
 """Seconds without mentions after which a source holds no day open."""
 NAMES = [
     f"{first}{last}"
@@ -253,6 +254,7 @@ class Run:
             "TRUSTWATCH_WORKER_DATA_DIR": str(self.folder),
             "TRUSTWATCH_METRICS_PORT": "0",
             "TRUSTWATCH_TRUST_IDLE_AFTER": str(IDLE),
+            "TRUSTWATCH_TRUST_CLOSE_AFTER_HOURS": str(OPEN_HOURS),
         }
 
     def say(self, what: str) -> None:

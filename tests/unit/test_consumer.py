@@ -20,7 +20,6 @@ class Consumer(transport.Consumer):
     """A consumer whose broker is a few numbers."""
 
     committed: int | None = 0
-    earliest = 0
     sought: tuple[TP, int] | None = None
 
     def _new_consumer_thread(self) -> Service:
@@ -29,10 +28,6 @@ class Consumer(transport.Consumer):
     async def seek_to_committed(self) -> dict[TP, int | None]:
         """Return what is committed."""
         return {SOURCE: self.committed}
-
-    async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
-        """Return where the log begins."""
-        return dict.fromkeys(partitions, self.earliest)
 
     def assignment(self) -> set[TP]:
         """Return what is assigned."""
@@ -108,12 +103,27 @@ async def test_records_of_other_topics_pass_as_they_are(consumer: Consumer) -> N
     assert await consumer._admit(OTHER, run(7, 9)) == run(7, 9)
 
 
-async def test_what_retention_removed_is_told(consumer: Consumer) -> None:
+async def test_what_retention_removed_is_told_and_passed(consumer: Consumer) -> None:
     told: list[int] = []
     consumer.transport.on_expired = told.append
     consumer.committed = 5
-    consumer.earliest = 12
     await consumer.perform_seek()
+    assert await consumer._admit(SOURCE, run(12, 13)) == ()
+    assert consumer.sought == (SOURCE, 5)
+    assert await consumer._admit(SOURCE, run(12, 13)) == run(12, 13)
     assert told == [7]
-    assert consumer.sought == (SOURCE, 12), "what was fetched meanwhile was dropped"
-    assert consumer.gate.position(SOURCE) == 12
+
+
+async def test_a_group_that_begins_late_has_lost_nothing(consumer: Consumer) -> None:
+    told: list[int] = []
+    consumer.transport.on_expired = told.append
+    await consumer.perform_seek()
+    await consumer._admit(SOURCE, run(12, 13))
+    assert await consumer._admit(SOURCE, run(12, 13)) == run(12, 13)
+    assert told == []
+
+
+async def test_the_gate_opens_with_a_seek_to_where_it_opens(consumer: Consumer) -> None:
+    consumer.committed = 5
+    await consumer.perform_seek()
+    assert consumer.sought == (SOURCE, 5), "what was fetched meanwhile was dropped"

@@ -61,7 +61,7 @@ def test_records_of_an_old_position_ask_to_seek_back_and_are_not_delivered() -> 
 
 def test_a_hole_in_the_log_is_passed_when_it_comes_again() -> None:
     gate = opened(4)
-    assert gate.admit(TP, run(6, 7)) == ((), 4)
+    assert gate.admit(TP, run(6, 7)).seek == 4
     assert feed(gate, 6, 7) == [6, 7]
     assert gate.commit(TP, [7]) == 8
 
