@@ -317,7 +317,7 @@ class Run:
             worker.signal(signal.SIGCONT)
             try:
                 self.found.exits.append(worker.stop(30))
-            except subprocess.TimeoutExpired:
+            except (subprocess.TimeoutExpired, AssertionError):
                 self.found.exits.append(-9)
                 worker.kill()
         self.found.starts = sum(worker.starts for worker in self.workers)
