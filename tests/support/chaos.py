@@ -37,14 +37,14 @@ from tests.support.free import Free
 
 SESSION = 8.0
 """Seconds of the workers' session: the broker's least is 6."""
-SPAN = timedelta(days=4)
+SPAN = timedelta(days=6)
 """Event time that a run covers: long enough for days to close while faults happen.
 
-A day stays open for 60 hours of it, at 50 s a run for 31 s: an outage of a worker must be shorter,
+A day stays open for 72 hours of it, at 50 s a run for 25 s: an outage of a worker must be shorter,
 as one in earnest must be shorter than `trust.close_after_hours`.
 """
-OPEN_HOURS = 60
-IDLE = 15.0
+OPEN_HOURS = 72
+IDLE = 8.0
 """Seconds without mentions after which a source holds no day open."""
 NAMES = [
     f"{first}{last}"
