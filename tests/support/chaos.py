@@ -147,7 +147,6 @@ class Process:
 
     def start(self) -> None:
         """Start it, and keep it running."""
-        self.wanted = True
         self.starts += 1
         with self.log.open("ab") as log:
             self._begin = log.tell()
@@ -159,6 +158,7 @@ class Process:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
+        self.wanted = True  # last: the supervisor must not see it wanted and not there
 
     def signal(self, sign: signal.Signals) -> None:
         """Send it a signal."""
