@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import InputError
-from streams.transport import Admitted, Fence, Gate, Stall, check_faust
+from streams.transport import TESTED, Admitted, Fence, Gate, Stall, check_faust
 
 TP = ("posts", 0)
 
@@ -218,6 +218,7 @@ def test_a_chunk_that_is_never_finished_ends_the_worker() -> None:
 
 @pytest.mark.parametrize("good", ["0.15.2", "0.15.3", "0.15.9.post1"])
 def test_a_tested_faust_is_accepted(good: str) -> None:
+    assert TESTED[0] <= tuple(map(int, good.split(".")[:3])) < TESTED[1]
     check_faust(good)
 
 
