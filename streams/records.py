@@ -1,7 +1,7 @@
 """The wire formats: what a post, a mention and a reading look like on a topic."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -103,23 +103,56 @@ class LatestLeak(msgspec.Struct, frozen=True):
     source: str
 
 
+class Shock(msgspec.Struct, frozen=True):
+    """What an incident takes off the index, in points."""
+
+    incident: str
+    loss: float
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Posts that moved an index together: `moved` is the index less what it were without them."""
+
+    kind: Literal["incident", "source", "copy", "hour"]
+    name: str
+    """The incident's id, the source, the copy key, or the hour as RFC 3339."""
+    posts: int
+    moved: float
+    """Points; negative when the group pulls the index down."""
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """A post that says much about why an index moved: its id and link, never its text."""
+
+    post: str
+    at: datetime
+    source: str
+    url: str | None
+    moved: float
+    """Points, as in `Group`."""
+
+
 class TrustReading(msgspec.Struct, frozen=True):
-    """The latest reading of a brand (topic `trust`, key: the brand id)."""
+    """The latest reading of a brand (topic `trust`, key: the brand id).
+
+    `index = capital - mood_loss - the sum of the losses in shocks`, but for rounding.
+    """
 
     brand: str
     at: datetime
     index: float
-    """0 to 100: capital less mood loss."""
+    """0 to 100."""
     low: float
+    """Lower bound of the 95 % interval."""
     high: float
     enough: bool
     """False: too little evidence, the index must be shown as unknown."""
     capital: float
     mood: float
     mood_loss: float
-    shocks: tuple[dict[str, Any], ...]
+    shocks: tuple[Shock, ...]
     negative: int
-    """Number of posts by likeliest sentiment, all that still weigh."""
+    """Number of posts by likeliest sentiment, all that were counted."""
     neutral: int
     positive: int
     leaks: int
@@ -128,3 +161,52 @@ class TrustReading(msgspec.Struct, frozen=True):
     late: int
     """Mentions of this partition that came after their day had closed."""
     version: str
+    """Of the formula and its constants: another one, and the same posts give another index."""
+    moved: tuple[Group, ...] = ()
+    """The groups that moved the index most within the last day, the strongest first."""
+    posts: tuple[Telling, ...] = ()
+    """The most telling posts of the last day."""
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """An alarm (topic `signals`, key: the brand id); a later record with its id replaces it."""
+
+    id: str
+    """Brand, detector and tick: the same alarm found again is the same record."""
+    brand: str
+    at: datetime
+    """End of the tick in which it was raised."""
+    detector: Literal["negative_authors", "negative_share", "index_drop", "leak"]
+    channel: Literal["page", "ticket", "digest"]
+    """The gravest that it reached."""
+    why: str
+    """One sentence with the numbers in it."""
+    numbers: dict[str, float]
+    posts: tuple[Telling, ...]
+    moved: tuple[Group, ...]
+    ended: datetime | None = None
+    """End of the tick in which its cause had gone; None: it still holds."""
+    muted: str | None = None
+    """Why nobody is called, e.g. a planned event; the channel is then `digest`."""
+    version: str = ""
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """The state of one leak story about a brand."""
+
+    incident: str
+    """`brand/kind/first day`."""
+    brand: str
+    status: str
+    severity: int
+    """1 (low) to 4 (very high)."""
+    credibility: float
+    """0 to 1."""
+    kinds: tuple[str, ...]
+    first_seen: datetime
+    last_seen: datetime
+    mentions: int
+    authors: int
+    evidence: tuple[str, ...]
+    posts: tuple[str, ...]
+    """Ids of its first posts."""
