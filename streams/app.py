@@ -14,6 +14,7 @@ from yarl import URL
 from streams.security import faust_credentials
 from streams.settings import Settings
 from streams.tables import Books
+from streams.topics import TABLE
 from streams.transport import AS_IS, Fence, Stall, Transport, check_faust
 from streams.worker import Worker
 
@@ -25,7 +26,6 @@ SEND_TIMEOUT = 60.0
 """Seconds that a send may take, a broker's restart included."""
 QUEUED_CHUNKS = 16
 """Most chunks of a topic that wait for their agent."""
-TABLE = "rows"
 
 Die = Callable[[str], Any]
 """Ends the process at once with a message; what was not acknowledged is done again."""
@@ -57,7 +57,9 @@ def create_app(worker: Worker, *, die: Die, transport: type[Transport] = Transpo
     check_faust()
     settings = worker.settings
     app = worker.app = faust.App(settings.kafka.group, **options(settings))
-    worker.table = Books(app, name=TABLE, partitions=settings.kafka.partitions)
+    worker.table = Books(
+        app, new_book=worker.new_book, name=TABLE, partitions=settings.kafka.partitions
+    )
     app.tables.add(worker.table)
     app.transport = _wire(transport, app, worker)
     batches = {
@@ -112,7 +114,13 @@ def _wire(transport: type[Transport], app: faust.App, worker: Worker) -> Transpo
         app,
         urls=app.conf.broker,
         sources=(topics.posts, topics.mentions),
-        targets=(topics.mentions, topics.rejected, topics.trust, topics.changelog),
+        targets=(
+            topics.mentions,
+            topics.rejected,
+            topics.trust,
+            topics.signals,
+            topics.changelog,
+        ),
         chunk=worker.settings.worker.chunk,
         fence=worker.fence,
         on_expired=worker.metrics.expired,

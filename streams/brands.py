@@ -7,10 +7,11 @@ import re
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from streams.domain.brands import Brand, Matcher
+from streams.domain.brands import Brand, Expected, Matcher
 from streams.domain.folding import fold
 from streams.domain.phrases import Kind, kind
 from streams.errors import BrandsError
@@ -102,6 +103,7 @@ class _Entry:
             require_any=self._words("require_any"),
             exclude=self._words("exclude"),
             balance=self._balance(),
+            expected=tuple(self._expected()),
         )
 
     def _fail(self, key: str, what: str) -> NoReturn:
@@ -147,6 +149,24 @@ class _Entry:
         if not number or not 0 < given <= _STEEPEST:
             self._fail("balance", f"{_shown(given)}; allowed: a number above 0, up to {_STEEPEST}")
         return float(given)
+
+    def _expected(self) -> Iterator[Expected]:
+        given = self._table.get("expected", [])
+        if not isinstance(given, list):
+            self._fail("expected", "each one is a table that begins with [[brand.expected]]")
+        for place, table in enumerate(given, start=1):
+            key = f"expected, entry {place}"
+            if not isinstance(table, dict) or set(table) != {"from", "until", "why"}:
+                self._fail(key, "it has the keys from, until and why, and no others")
+            since, until = (self._instant(key, table[end]) for end in ("from", "until"))
+            if since >= until:
+                self._fail(key, "it ends before it begins; exchange from and until")
+            yield Expected(since, until, self._word(f"{key}, why", table["why"]))
+
+    def _instant(self, key: str, given: object) -> datetime:
+        if not isinstance(given, datetime):
+            self._fail(key, f"{_shown(given)}; write an instant, as in 2026-11-23T09:30:00Z")
+        return given if given.tzinfo else given.replace(tzinfo=UTC)
 
 
 def _shown(given: object) -> str:

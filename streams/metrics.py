@@ -24,7 +24,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from streams.records import TrustReading
+from streams.records import Signal, TrustReading
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,11 @@ class Metrics:
         )
         self._late = counter(
             "trustwatch_mentions_late_total", "Mentions that came after their day had closed."
+        )
+        self._signals = counter(
+            "trustwatch_signals_written_total",
+            "Signals that were written: alarms raised, escalated, ended or withdrawn.",
+            ["detector", "channel"],
         )
         self._expired = counter(
             "trustwatch_posts_expired_total",
@@ -211,6 +216,14 @@ class Metrics:
     def read(self, reading: TrustReading, updated: float) -> None:
         """Keep the latest reading of a brand, made at `updated` (Unix time in seconds)."""
         self._board.read(reading, updated)
+
+    def signalled(self, signal: Signal) -> None:
+        """Count a signal that was written."""
+        self._signals.labels(signal.detector, signal.channel).inc()
+
+    def alarmed(self, brand: str, signals: Iterable[Signal]) -> None:
+        """Show the alarms of a brand that are not over."""
+        self._board.alarmed(brand, signals)
 
     def assigned(self, partitions: Collection[tuple[str, int]]) -> None:
         """Take notice of the partitions, by topic and number, that are this worker's now."""
@@ -352,6 +365,11 @@ _READINGS: Final = (
     ),
     _Field("trustwatch_trust_capital", "Trust earned, 0-100.", lambda r: r.capital),
     _Field("trustwatch_trust_mood_loss", "Points that the mood takes away.", lambda r: r.mood_loss),
+    _Field(
+        "trustwatch_trust_shock_loss",
+        "Points that leak stories take away.",
+        lambda r: sum(shock.loss for shock in r.shocks),
+    ),
     _Field("trustwatch_trust_enough_evidence", "1: the index can be shown.", lambda r: r.enough),
     _Field(
         "trustwatch_last_leak_timestamp_seconds",
@@ -377,6 +395,7 @@ class _Board(Collector):
         self._max = max_brands
         self._shown: dict[str, _Tally] = {}
         self._readings: dict[str, tuple[TrustReading, float]] = {}
+        self._alarms: dict[str, list[_Labels]] = {}
 
     def own(self, brands: Collection[str]) -> int:
         """Show the first of these brands; return how many are not."""
@@ -385,6 +404,7 @@ class _Board(Collector):
         self._shown = {brand: old.get(brand) or _Tally(brand) for brand in shown}
         kept = self._readings
         self._readings = {brand: kept[brand] for brand in owned if brand in kept}
+        self._alarms = {brand: self._alarms.get(brand, []) for brand in owned}
         return len(owned) - len(shown)
 
     def mentioned(self, brand: str, sentiment: str, *, leak: bool) -> None:
@@ -397,8 +417,19 @@ class _Board(Collector):
         # Also for a brand that is not owned yet: recovery reads before it knows.
         self._readings[reading.brand] = (reading, updated)
 
+    def alarmed(self, brand: str, signals: Iterable[Signal]) -> None:
+        self._alarms[brand] = [
+            _Labels(brand=brand, detector=one.detector, channel=one.channel)
+            for one in {one.detector: one for one in signals if not one.ended}.values()
+        ]
+
     def collect(self) -> Iterable[Metric]:
         tallies, readings = self._shown, self._readings
+        yield Family(
+            "trustwatch_alarm",
+            "1: this detector's alarm about a brand is not over.",
+            [(labels, 1) for brand in tallies for labels in self._alarms.get(brand, ())],
+        )
         yield Family(
             "trustwatch_mentions_total",
             "Mentions of a brand, by likeliest sentiment.",

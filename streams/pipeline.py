@@ -12,11 +12,12 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from models import Classifier
-from streams.domain import trust
 from streams.domain.book import Book, Entry
 from streams.domain.brands import Match, Matcher
-from streams.domain.ledger import COLUMNS, Ledger
-from streams.domain.row import UNIT, Row
+from streams.domain.copies import copy_key
+from streams.domain.evidence import Weights
+from streams.domain.row import DAY, KINDS, UNIT, Row, instant
+from streams.domain.view import View
 from streams.errors import RejectedError
 from streams.records import (
     LatestLeak,
@@ -28,7 +29,9 @@ from streams.records import (
 )
 
 LONGEST_ID = 512
-LONGEST_SOURCE = 64
+LONGEST_SOURCE = 60
+"""Characters of a source that are kept: a packed row has 255 bytes for it."""
+LONGEST_URL = 500
 
 _decode_post = msgspec.json.Decoder(Post).decode
 _decode_mention = msgspec.json.Decoder(Mention).decode
@@ -95,6 +98,7 @@ class Judge:
         model: name of the classifier.
         threshold: probability from which a post counts as speaking of a leak.
         key: key of the pseudonyms; without one, authors are left out.
+        weights: what authors let a post count.
         max_text: longest text in characters.
         max_future: milliseconds by which a post may be dated after its arrival.
         max_age: the same before its arrival.
@@ -105,6 +109,7 @@ class Judge:
     model: str
     threshold: float
     key: bytes = b""
+    weights: Weights = field(default_factory=Weights)
     max_text: int = 100_000
     max_future: int = 300_000
     max_age: int = 86_400_000
@@ -114,7 +119,8 @@ class Judge:
         out = Judged()
         named = list(self._read(records, out))
         verdicts = await self._verdicts([one.post.text or "" for one in named])
-        for one, verdict in zip(named, verdicts, strict=True):
+        for one, given in zip(named, verdicts, strict=True):
+            verdict = _checked(given)
             if isinstance(verdict, RejectedError):
                 out.letters.append(Letter(one.record, "judge", verdict.reason, str(verdict)))
             else:
@@ -150,29 +156,44 @@ class Judge:
 
     def _mentions(self, one: Named, verdict: Verdict) -> Iterator[Mention]:
         record, post, at, matches = one
-        author = self._pseudonym(post)
+        is_leak = verdict.leak >= self.threshold and post.repost_of is None
         first: dict[str, Match] = {}
         for match in matches:
             first.setdefault(match.brand, match)
+        about: dict[str, Any] = {
+            "post": post.id,
+            "at": at,
+            "partition": record.partition,
+            "offset": record.offset,
+            "source": post.source[:LONGEST_SOURCE],
+            "leak": verdict.leak,
+            "is_leak": is_leak,
+            "leak_kind": _likeliest(verdict.leak_kind) if is_leak else None,
+            "author": self._pseudonym(post),
+            "copy": f"{copy_key(post.text or ''):016x}",
+            "weight": self._weight(post, at),
+            "lang": post.lang,
+            "url": post.url and post.url[:LONGEST_URL],
+            "model": self.model,
+        }
         for match in first.values():
             yield Mention(
                 brand=match.brand,
-                post=post.id,
-                at=at,
-                partition=record.partition,
-                offset=record.offset,
-                source=post.source[:LONGEST_SOURCE],
                 sentiment=verdict.sentiment,
-                leak=verdict.leak,
-                is_leak=verdict.leak >= self.threshold and post.repost_of is None,
-                author=author,
-                weightless=post.repost_of is not None or bool(post.author and post.author.bot),
-                lang=post.lang,
-                url=post.url,
                 start=match.start,
                 end=match.end,
-                model=self.model,
+                **about,
             )
+
+    def _weight(self, post: Post, at: datetime) -> float:
+        """Return how much the author lets a post count: likes and followers do not matter."""
+        author = post.author
+        if post.repost_of is not None or (author and author.bot):
+            return 0.0
+        if author is None or author.created_at is None:
+            return 1.0
+        age = millis(at) - millis(author.created_at)
+        return self.weights.young if age < self.weights.young_days * DAY else 1.0
 
     def _at(self, record: Record, post: Post) -> datetime:
         at = event_time(
@@ -188,6 +209,21 @@ class Judge:
             return None
         author = post.author.id if post.author else post.id
         return hmac.digest(self.key, author.encode(), hashlib.sha256)[:8].hex()
+
+
+def _checked(verdict: Verdict | RejectedError) -> Verdict | RejectedError:
+    """Return a verdict, or why it is none: a probability that is no number must not spread."""
+    if isinstance(verdict, RejectedError):
+        return verdict
+    felt = verdict.sentiment
+    shares = (felt.negative, felt.neutral, felt.positive, verdict.leak)
+    if all(0.0 <= share <= 1.0 for share in shares):
+        return verdict
+    return RejectedError("bad_verdict", f"the model gave {shares}, which are no probabilities")
+
+
+def _likeliest(kinds: dict[str, float] | None) -> str | None:
+    return max(kinds, key=kinds.__getitem__) if kinds else None
 
 
 def _deletion(record: Record, post: Post, at: datetime) -> Mention:
@@ -260,11 +296,6 @@ def millis(moment: datetime) -> int:
     return int(aware.timestamp() * 1000)
 
 
-def instant(at: int) -> datetime:
-    """Return milliseconds since 1970 as an instant in UTC."""
-    return datetime.fromtimestamp(at / 1000, UTC)
-
-
 class Change(NamedTuple):
     """A mention that changed its book."""
 
@@ -309,7 +340,7 @@ def follow(records: Iterable[Valued], book: Book, *, heard: float) -> Followed:
 
 
 def _enter(mention: Mention, at: int, book: Book, out: Followed) -> list[Entry]:
-    row = row_of(mention, at)
+    row = row_of(mention, at, book.terms.rule.weights)
     entries = book.put(mention.brand, mention.post, row)
     if entries:
         out.changes.append(Change(mention, row))
@@ -317,44 +348,48 @@ def _enter(mention: Mention, at: int, book: Book, out: Followed) -> list[Entry]:
     return entries
 
 
-def row_of(mention: Mention, at: int) -> Row:
-    """Return what a mention is worth."""
+def row_of(mention: Mention, at: int, weights: Weights) -> Row:
+    """Return what a mention is worth, before caps."""
     felt = mention.sentiment or Sentiment(0.0, 1.0, 0.0)
-    weight = 0 if mention.weightless else UNIT
+    weight = UNIT * mention.weight * dict(weights.sources).get(mention.source, 1.0)
     shares = (felt.negative, felt.neutral, felt.positive)
+    blame = weights.leak if mention.is_leak else 1.0
     return Row(
         at=at,
         gain=round(weight * felt.positive),
-        loss=round(weight * felt.negative),
+        loss=round(weight * felt.negative * blame),
         label=shares.index(max(shares)),
         leak=mention.is_leak,
         source=mention.source,
+        kind=KINDS.index(mention.leak_kind) if mention.leak_kind in KINDS else 0,
+        author=int(mention.author or "0", 16),
+        copy=int(mention.copy or "0", 16),
+        weighty=mention.weight > 0,
+        url=mention.url or "",
     )
 
 
-def reading(brand: str, ledger: Ledger, *, now: int, rule: trust.Rule, late: int) -> TrustReading:
-    """Return the reading of a brand as it goes to the topic `trust`."""
-    result = trust.read(ledger, now=now, rule=rule)
-    leaks, *counts = ledger.table()[:, COLUMNS.index("leaks") :].sum(axis=0).tolist()
-    leak = ledger.leak
+def reading(seen: View, *, at: int, late: int) -> TrustReading:
+    """Return the view of a brand as it goes to the topic `trust`."""
+    result, known, leak = seen.reading, seen.known, seen.known.leak
+    numbers = ("index", "low", "high", "capital", "mood", "mood_loss")
+    groups, posts = seen.explain()
+    negative, neutral, positive, leaks, *_ = known.counts
     return TrustReading(
-        brand=brand,
-        at=instant(now),
-        index=round(result.index, 6),
-        low=round(result.low, 6),
-        high=round(result.high, 6),
-        enough=result.enough,
-        capital=round(result.capital, 6),
-        mood=round(result.mood, 6),
-        mood_loss=round(result.mood_loss, 6),
-        shocks=(),
-        negative=counts[0],
-        neutral=counts[1],
-        positive=counts[2],
+        brand=seen.scene.brand,
+        at=instant(at),
+        enough=bool(result.enough),
+        shocks=seen.shocks(),
+        negative=negative,
+        neutral=neutral,
+        positive=positive,
         leaks=leaks,
         latest_leak=LatestLeak(instant(leak.at), leak.post, leak.source) if leak else None,
         late=late,
-        version=trust.VERSION,
+        version=seen.scene.rule.version,
+        moved=groups,
+        posts=posts,
+        **{name: round(float(getattr(result, name)), 6) for name in numbers},
     )
 
 

@@ -1,9 +1,13 @@
 """The wire formats: what a post, a mention and a reading look like on a topic."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Key = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+"""64 bits in hexadecimal."""
 
 
 class Author(msgspec.Struct, frozen=True):
@@ -46,9 +50,9 @@ class Post(msgspec.Struct, frozen=True):
 class Sentiment(msgspec.Struct, frozen=True):
     """Calibrated probabilities that sum to one."""
 
-    negative: float
-    neutral: float
-    positive: float
+    negative: Share
+    neutral: Share
+    positive: Share
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,10 +86,14 @@ class Mention(msgspec.Struct, frozen=True, omit_defaults=True):
     leak: float = 0.0
     is_leak: bool = False
     """Whether `leak` reaches the model's threshold."""
-    author: str | None = None
+    leak_kind: str | None = None
+    """What the leak is likeliest about; left out where the model does not tell."""
+    author: Key | None = None
     """Keyed HMAC of the author's id; left out where no key is set."""
-    weightless: bool = False
-    """A declared bot or a repost: counted, but no evidence."""
+    copy: Key | None = None
+    """Copy key of the text: near-duplicates mostly share it."""
+    weight: Share = 1.0
+    """How much the author lets it count: 0 for a declared bot or a repost, less for a new one."""
     lang: str | None = None
     url: str | None = None
     start: int = 0
@@ -132,8 +140,8 @@ class Telling(msgspec.Struct, frozen=True):
     """Points, as in `Group`."""
 
 
-class TrustReading(msgspec.Struct, frozen=True):
-    """The latest reading of a brand (topic `trust`, key: the brand id).
+class Reading(msgspec.Struct, frozen=True):
+    """The index of a brand at an instant, and what was taken off.
 
     `index = capital - mood_loss - the sum of the losses in shocks`, but for rounding.
     """
@@ -151,6 +159,13 @@ class TrustReading(msgspec.Struct, frozen=True):
     mood: float
     mood_loss: float
     shocks: tuple[Shock, ...]
+    version: str
+    """Of the formula and its constants: another one, and the same posts give another index."""
+
+
+class TrustReading(Reading, frozen=True):
+    """The latest reading of a brand, with why it moved (topic `trust`, key: the brand id)."""
+
     negative: int
     """Number of posts by likeliest sentiment, all that were counted."""
     neutral: int
@@ -160,8 +175,6 @@ class TrustReading(msgspec.Struct, frozen=True):
     latest_leak: LatestLeak | None
     late: int
     """Mentions of this partition that came after their day had closed."""
-    version: str
-    """Of the formula and its constants: another one, and the same posts give another index."""
     moved: tuple[Group, ...] = ()
     """The groups that moved the index most within the last day, the strongest first."""
     posts: tuple[Telling, ...] = ()
@@ -186,6 +199,8 @@ class Signal(msgspec.Struct, frozen=True):
     moved: tuple[Group, ...]
     ended: datetime | None = None
     """End of the tick in which its cause had gone; None: it still holds."""
+    withdrawn: bool = False
+    """Whether later or deleted posts took its ground away."""
     muted: str | None = None
     """Why nobody is called, e.g. a planned event; the channel is then `digest`."""
     version: str = ""

@@ -92,6 +92,13 @@ InstanceName = Annotated[
         description="at most 200 letters, digits, dots, underscores and hyphens",
     ),
 ]
+Reliabilities = Annotated[
+    str,
+    Meta(
+        pattern=r"^$|^[^=,]{1,60}=(0|1|0?\.\d+|1\.0*)(,[^=,]{1,60}=(0|1|0?\.\d+|1\.0*))*$",
+        description="source=number, several joined by commas, each number from 0 to 1",
+    ),
+]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,8 +188,12 @@ class Trust:
 
     half_life_days: Days = 30.0
     """Days after which evidence counts half."""
-    mood_half_life_hours: Hours = 12.0
+    mood_half_life_hours: Annotated[float, Meta(ge=1, le=8_760)] = 12.0
     """Hours after which the mood counts half."""
+    upkeep_half_life_days: Days = 180.0
+    """Days after which counts half what a brand is used to hear: how fast silence costs trust."""
+    sources: Reliabilities = ""
+    """Reliability of sources, 0 to 1, as in `forum=0.5,rss=0.8`; one that is not named has 1."""
     prior_weight: Weight = 20.0
     """How much evidence the starting point is worth."""
     base: Annotated[float, Meta(gt=0, lt=1)] = 0.5

@@ -1,6 +1,6 @@
 """The state of `follow` as a Faust table: one book a partition, rebuilt from the changelog."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import faust
@@ -18,17 +18,18 @@ class Books(faust.Table):  # type: ignore[misc]
     writing them from two workers, leaves the same state.
     """
 
-    def __init__(self, app: faust.App, **kwargs: Any) -> None:
+    def __init__(self, app: faust.App, *, new_book: Callable[[], Book], **kwargs: Any) -> None:
         # With a buffer of one Faust would read our own changelog for as long as we write it.
         super().__init__(app, key_type=bytes, value_type=bytes, recovery_buffer_size=2, **kwargs)
         self.key_serializer = self.value_serializer = AS_IS
         self.books: dict[int, Book] = {}
+        self._new_book = new_book
         self._known: dict[int, int] = {}
 
     def book(self, partition: int) -> Book:
         """Return the book of a partition."""
         if partition not in self.books:
-            self.books[partition] = Book()
+            self.books[partition] = self._new_book()
         return self.books[partition]
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:

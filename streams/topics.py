@@ -16,7 +16,7 @@ from streams.clients import LARGEST_LETTER, LARGEST_POST
 from streams.errors import BrokerError, InputError, TopicsError
 from streams.settings import Settings
 
-TABLE = "rows"
+TABLE = "rows-2"
 """Name of the state table; Faust calls its changelog `{group}-{table}-changelog`."""
 APPLY = "trustwatch topics apply"
 
@@ -41,6 +41,7 @@ _LETTERS = {
     "max.message.bytes": str(LARGEST_LETTER),
 }
 _WEEK = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY), "segment.ms": str(_DAY)}
+_MONTH = {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY), "segment.ms": str(_DAY)}
 # Recovery reads the whole changelog: small segments that are compacted early keep it near the
 # size of the state. Tombstones stay for a day, longer than any recovery takes.
 _COMPACT = {
@@ -56,6 +57,7 @@ _RECORDS: Mapping[str, type[msgspec.Struct]] = {
     "posts": records.Post,
     "mentions": records.Mention,
     "trust": records.TrustReading,
+    "signals": records.Signal,
 }
 
 
@@ -78,7 +80,7 @@ class Topics:
     >>> from streams.settings import Settings
     >>> topics = Topics(Settings())
     >>> topics.posts, topics.changelog
-    ('trustwatch.posts', 'trustwatch-rows-changelog')
+    ('trustwatch.posts', 'trustwatch-rows-2-changelog')
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -87,12 +89,14 @@ class Topics:
         self.rejected = f"{kafka.prefix}posts.rejected"
         self.mentions = f"{kafka.prefix}mentions"
         self.trust = f"{kafka.prefix}trust"
+        self.signals = f"{kafka.prefix}signals"
         self.changelog = f"{kafka.group}-{TABLE}-changelog"
         table = (
             (self.posts, "post id", _RAW),
             (self.rejected, "as received", _LETTERS),
             (self.mentions, "brand id", _WEEK),
             (self.trust, "brand id", _COMPACT),
+            (self.signals, "brand id", _MONTH),
             (self.changelog, "brand and post id", _COMPACT),
         )
         # One copy may be away without stopping the writers, who wait for all that are in sync.

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import gettempdir
@@ -17,13 +17,16 @@ import faust
 import msgspec
 
 from streams.brands import BrandsFile
-from streams.domain import trust
-from streams.domain.book import Entry
+from streams.domain.book import Book, Entry
 from streams.domain.brands import Brand
-from streams.domain.row import HOUR, LABELS
+from streams.domain.evidence import Weights
+from streams.domain.row import HOUR, LABELS, instant
+from streams.domain.track import TICK, TICKS_A_DAY
+from streams.domain.trust import Rule
+from streams.domain.watch import Terms
 from streams.metrics import Metrics
 from streams.pipeline import Judge, Letter, follow, reading
-from streams.records import Mention, TrustReading
+from streams.records import Mention, Signal, TrustReading
 from streams.server import Health
 from streams.settings import Settings
 from streams.settings import Trust as TrustSettings
@@ -39,6 +42,8 @@ SILENCE = 60.0
 """Seconds between two readings of silent brands, when the wall clock decays the index."""
 CLOSED_AT_ONCE = 1_000
 """Changelog entries of closing days that are sent together."""
+GRACE = 60_000
+"""Milliseconds that a tick waits for posts after its end; for later ones it is looked at again."""
 READING_SHARE = 0.05
 """Most of a worker's time that may go into readings: with many brands, ticks grow longer."""
 
@@ -118,6 +123,7 @@ class Worker:
         day = book.ripe(close_after=int(rule.close_after_hours * HOUR), idle_after=rule.idle_after)
         if day is None:
             return
+        await self.signal(book, book.watch.step((day + 1) * TICKS_A_DAY))
         pending: list[Entry] = []
         for entries in book.close(day):
             pending += entries
@@ -153,13 +159,37 @@ class Worker:
                 self.own()
 
     async def watch(self) -> float:
-        """Publish the readings of the brands with news; return the seconds to wait for the next."""
+        """Publish what is new; return the seconds to wait for the next time."""
         began = time.monotonic()
         brands, self.dirty = self.dirty, set()
         readings = [one for brand in brands if (one := self.read(brand))]
+        books = [self.table.book(partition) for partition in sorted(self.table.owned())]
+        found = [(book, book.watch.step(until)) for book in books if (until := self._until(book))]
         took = time.monotonic() - began
         await self.publish(readings)
+        for book, signals in found:
+            await self.signal(book, signals)
         return max(self.settings.trust.tick, took / READING_SHARE)
+
+    def _until(self, book: Book) -> int | None:
+        """Return the tick that is not over yet: of the clock, or of the slowest source."""
+        if self.settings.trust.clock == "wall" and not any(self.consumer.lag().values()):
+            return int(time.time() * 1000 - GRACE) // TICK
+        reached = book.progress.reached(idle_after=self.settings.trust.idle_after)
+        if reached is None and book.watch.tick is None:
+            reached = book.latest() or None
+        return None if reached is None else (reached - GRACE) // TICK
+
+    async def signal(self, book: Book, signals: Sequence[Signal]) -> None:
+        """Write signals to their topic, and show the alarms."""
+        runs: dict[int, list[Out]] = defaultdict(list)
+        for one in signals:
+            runs[self._home(one.brand)].append(Out(one.brand.encode(), _encode(one)))
+        await self._send(self.topics.signals, runs)
+        for one in signals:
+            self.metrics.signalled(one)
+        for brand in {one.brand for one in signals}:
+            self.metrics.alarmed(brand, book.watch.signals(brand))
 
     async def publish(self, readings: Iterable[TrustReading]) -> None:
         """Write readings to the topic `trust`, and show them."""
@@ -175,11 +205,23 @@ class Worker:
         book = self.table.books.get(partition)
         if book is None or brand not in book.ledgers or brand not in self._known:
             return None
-        ledger = book.ledgers[brand]
+        known = book.ledgers[brand].latest()
+        if known is None or known.blank:
+            return None
         wall = self.settings.trust.clock == "wall"
-        now = int(time.time() * 1000) if wall else ledger.latest
-        rule = replace(rule_of(self.settings.trust), balance=self._known[brand].balance)
-        return reading(brand, ledger, now=now, rule=rule, late=book.late)
+        now = int(time.time() * 1000) if wall else known.latest
+        return reading(book.view(brand, max(now, known.latest) + 1), at=now, late=book.late)
+
+    def new_book(self) -> Book:
+        """Return an empty book that goes by the settings and the brands file."""
+        terms = Terms(
+            rule=rule_of(self.settings.trust),
+            balance=lambda brand: known.balance if (known := self._known.get(brand)) else 2.0,
+            planned=lambda brand, at: (
+                known.planned(instant(at)) if (known := self._known.get(brand)) else None
+            ),
+        )
+        return Book(terms)
 
     def own(self) -> None:
         """Show the brands that this worker looks after, and no others; read them all again."""
@@ -273,11 +315,15 @@ class Worker:
         self.metrics.took(stage, step, time.perf_counter() - began)
 
 
-def rule_of(settings: TrustSettings) -> trust.Rule:
+def rule_of(settings: TrustSettings) -> Rule:
     """Return the constants of the index as they are set."""
-    return trust.Rule(
+    sources = [entry.rsplit("=", 1) for entry in settings.sources.split(",") if entry]
+    return Rule(
         half_life=settings.half_life_days * 24,
         mood_half_life=settings.mood_half_life_hours,
+        upkeep_half_life=settings.upkeep_half_life_days * 24,
+        upkeep_share=settings.upkeep_half_life_days / settings.half_life_days,
+        weights=Weights(sources=tuple((name, float(share)) for name, share in sources)),
         prior=settings.prior_weight,
         base=settings.base,
         cost=settings.cost,

@@ -4,7 +4,8 @@ The changelog is a list of entries, each a key and a value. A book is what its e
 order and written any number of times; no entry depends on what was there before.
 
     r|brand|post   a row                        x|post   the post is deleted
-    d|brand|day    a closed day of a brand      h|       the last closed day
+    c|brand|day    what the days of a brand     h|       the last closed day
+                   come to, up to this one
 """
 
 from collections.abc import Iterator
@@ -12,18 +13,19 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from streams.domain.ledger import ClosedDay, Ledger
-from streams.domain.row import DAY, HOUR, Row, day_of
-from streams.domain.trust import MEMORY_HOURS
+from streams.domain.ledger import Carry, Closed, Ledger
+from streams.domain.row import DAY, Row, day_of
+from streams.domain.track import TICKS_A_DAY
+from streams.domain.view import View, view
+from streams.domain.watch import Findings, Terms, Watch
 
 Entry = tuple[bytes, bytes | None]
 """A changelog record: key, and value or None for "no more"."""
 
 LONGEST_PAUSE = 1.0
 """Seconds between two mentions beyond which nothing is taken to have arrived."""
-_KEEP_DAYS = MEMORY_HOURS * HOUR // DAY + 1
-_encode = msgspec.json.encode
-_decode_day = msgspec.json.Decoder(ClosedDay).decode
+_encode = msgspec.msgpack.encode
+_decode_closed = msgspec.msgpack.Decoder(Closed).decode
 
 
 @dataclass
@@ -54,28 +56,32 @@ class Progress:
         self.latest[source] = max(at, self.latest.get(source, at))
         self._heard[source] = self.active
 
+    def reached(self, *, idle_after: float) -> int | None:
+        """Return how far the slowest source has come among those heard of lately."""
+        awake = [p for p, heard in self._heard.items() if self.active - heard < idle_after]
+        return min((self.latest[p] for p in awake), default=None)
+
     def slowest(self, *, idle_after: float) -> int | None:
         """Return how far the slowest source that is not idle has come, None while unknown.
 
         Nothing is known until `idle_after` seconds with mentions have gone by: a source that is
         behind may not have been heard of yet.
         """
-        if self.active < idle_after:
-            return None
-        awake = [p for p, heard in self._heard.items() if self.active - heard < idle_after]
-        return min((self.latest[p] for p in awake), default=None)
+        return None if self.active < idle_after else self.reached(idle_after=idle_after)
 
 
 class Book:
     """The state of one partition of the mentions topic."""
 
-    def __init__(self) -> None:
+    def __init__(self, terms: Terms | None = None) -> None:
+        self.terms = terms or Terms()
         self.ledgers: dict[str, Ledger] = {}
         self.deleted: dict[str, int] = {}
         self.horizon = -1
         self.late = 0
-        self._outdated: dict[bytes, None] = {}
         self.progress = Progress()
+        self.watch = Watch(self.terms, self.ledgers)
+        self._outdated: dict[bytes, None] = {}
 
     def put(self, brand: str, post: str, row: Row) -> list[Entry]:
         """Set the row of a post about a brand; return the entries to write, none if it is known."""
@@ -83,19 +89,41 @@ class Book:
             self.late += 1
             return []
         ledger = self._ledger(brand)
+        old = ledger.row(post)
         if not ledger.put(post, row):
             return []
         if post in self.deleted:
             ledger.withdraw(post)
-        return [(f"r|{brand}|{post}".encode(), ledger.rows[post])]
+        self.watch.spoil(brand, min(row.at, Row.unpack(old).at) if old else row.at)
+        return [(f"r|{brand}|{post}".encode(), ledger.row(post))]
 
     def delete(self, post: str, at: int) -> tuple[list[Entry], list[str]]:
         """Delete a post, heard of or not; return the entries to write and the brands touched."""
         if post in self.deleted or day_of(at) <= self.horizon:
             return [], []
         self.deleted[post] = at
-        touched = [brand for brand, ledger in self.ledgers.items() if ledger.withdraw(post)]
+        touched = [brand for brand in self.ledgers if self._withdraw(brand, post)]
         return [(f"x|{post}".encode(), b"%d" % at)], touched
+
+    def _withdraw(self, brand: str, post: str) -> bool:
+        ledger = self.ledgers[brand]
+        packed = ledger.row(post)
+        if packed is None or not ledger.withdraw(post):
+            return False
+        self.watch.spoil(brand, Row.unpack(packed).at)
+        return True
+
+    def view(self, brand: str, at: int) -> View:
+        """Return a brand at an instant, in milliseconds; posts from then on do not count."""
+        terms = self.terms
+        return view(
+            brand, self.ledgers[brand], at=at, rule=terms.rule, balance=terms.balance(brand)
+        )
+
+    def latest(self) -> int:
+        """Return the event time of the newest post, 0 if there is none."""
+        known = (ledger.latest() for ledger in self.ledgers.values())
+        return max((carry.latest for carry in known if carry), default=0)
 
     def ripe(self, *, close_after: int, idle_after: float) -> int | None:
         """Return the last day that can be closed, None when there is none to close.
@@ -118,34 +146,38 @@ class Book:
         """
         if day <= self.horizon:
             return
+        found = self.watch.close((day + 1) * TICKS_A_DAY)
         for brand in list(self.ledgers):
-            yield self._close_brand(brand, day)
+            yield self._close_brand(brand, day, found[brand])
         self._advance(day)
-        outdated = [post for post, at in self.deleted.items() if day_of(at) <= day]
+        outdated = self._outlived(day)
         for post in outdated:
             del self.deleted[post]
         removals: list[Entry] = [(f"x|{post}".encode(), None) for post in outdated]
         yield [(b"h|", b"%d" % day), *removals, *self._sweep()]
 
-    def _close_brand(self, brand: str, day: int) -> list[Entry]:
+    def _outlived(self, day: int) -> list[str]:
+        """Return the deletions up to a day that no live row needs any more."""
+        needed = set[str]().union(*(ledger.withdrawn for ledger in self.ledgers.values()))
+        return [p for p, at in self.deleted.items() if day_of(at) <= day and p not in needed]
+
+    def _close_brand(self, brand: str, day: int, found: Findings) -> list[Entry]:
         ledger = self.ledgers[brand]
-        ripe = {day_of(row.at) for _, row in ledger.live()}
-        entries: list[Entry] = [
-            _day_entry(brand, ripe_day, ledger.summary(ripe_day))
-            for ripe_day in sorted(ripe)
-            if ripe_day <= day
-        ]
-        entries += [
-            (f"d|{brand}|{old}".encode(), None) for old in ledger.closed if old < day - _KEEP_DAYS
-        ]
-        for key, value in entries:
-            self.apply(key, value)
+        carry = ledger.carry((day + 1) * DAY)
+        if carry.blank or (ledger.closed and ledger.closed.carry.at >= carry.at):
+            return []
+        old = ledger.closed
+        closed = Closed(carry, found.state, tuple(found.signals.values()))
+        entries: list[Entry] = [(_day_key(brand, carry), _encode(closed))]
+        if old:
+            entries.append((_day_key(brand, old.carry), None))
+        self._shed(brand, ledger.close(closed))
         return [*entries, *self._sweep()]
 
     def _advance(self, day: int) -> None:
         self.horizon = max(self.horizon, day)
         for brand, ledger in self.ledgers.items():
-            shut = [p for p, row in ledger.rows.items() if day_of(Row.unpack(row).at) <= day]
+            shut = [p for d, rows in ledger.days.items() if d <= day for p in rows]
             for post in shut:
                 ledger.drop(post)
             self._shed(brand, shut)
@@ -165,9 +197,8 @@ class Book:
         if kind == "r":
             brand, post = rest.split("|", 1)
             self._apply_row(brand, post, value)
-        elif kind == "d":
-            brand, day = rest.split("|", 1)
-            self._apply_day(brand, int(day), value)
+        elif kind == "c":
+            self._apply_closing(rest.split("|", 1)[0], value)
         elif kind == "x":
             self._apply_deletion(rest, value)
         elif value is not None:
@@ -187,12 +218,13 @@ class Book:
             if brand in self.ledgers:
                 self.ledgers[brand].drop(post)
 
-    def _apply_day(self, brand: str, day: int, value: bytes | None) -> None:
-        ledger = self._ledger(brand)
-        if value is not None:
-            self._shed(brand, ledger.close(day, _decode_day(value)))
-        elif day in ledger.closed:
-            ledger.forget(day)
+    def _apply_closing(self, brand: str, value: bytes | None) -> None:
+        """Apply what the days of a brand came to, unless a later one is known."""
+        if value is None:
+            return
+        ledger, closed = self._ledger(brand), _decode_closed(value)
+        if ledger.closed is None or closed.carry.at > ledger.closed.carry.at:
+            self._shed(brand, ledger.close(closed))
 
     def _apply_deletion(self, post: str, value: bytes | None) -> None:
         if value is None:
@@ -202,27 +234,25 @@ class Book:
         for ledger in self.ledgers.values():
             ledger.withdraw(post)
 
-    def totals(self) -> dict[str, dict[int, list[int]]]:
-        """Return the exact sums by brand and hour, to compare books with one another."""
-        tables = {brand: ledger.table() for brand, ledger in sorted(self.ledgers.items())}
-        return {
-            brand: {hour: sums for hour, *sums in table.tolist()}
-            for brand, table in tables.items()
-            if len(table)
-        }
+    def totals(self) -> dict[str, list[int]]:
+        """Return the exact sums of `ledger.COUNTS` by brand, to compare books with one another."""
+        known = {brand: ledger.latest() for brand, ledger in sorted(self.ledgers.items())}
+        return {b: list(carry.counts) for b, carry in known.items() if carry and not carry.blank}
 
     def _ledger(self, brand: str) -> Ledger:
         ledger = self.ledgers.get(brand)
         if ledger is None:
-            ledger = self.ledgers[brand] = Ledger()
+            ledger = self.ledgers[brand] = Ledger(self.terms.rule)
         return ledger
 
     def _is_closed(self, brand: str, day: int) -> bool:
         if day <= self.horizon:
             return True
         ledger = self.ledgers.get(brand)
-        return ledger is not None and day in ledger.closed
+        return (
+            ledger is not None and ledger.closed is not None and day * DAY < ledger.closed.carry.at
+        )
 
 
-def _day_entry(brand: str, day: int, value: ClosedDay) -> Entry:
-    return f"d|{brand}|{day}".encode(), _encode(value)
+def _day_key(brand: str, carry: Carry) -> bytes:
+    return f"c|{brand}|{day_of(carry.at) - 1}".encode()

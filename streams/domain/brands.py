@@ -1,6 +1,7 @@
 """Which brands a text is about, where, and why: one automaton for all names of all brands."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -9,6 +10,14 @@ from streams.domain.folding import Folded
 from streams.domain.lexicon import Hit, Index, Lexicon, Spot, spot
 from streams.domain.phrases import Phrase
 from streams.domain.places import Places, humps
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """A planned event, during which alarms about a brand call nobody."""
+
+    since: datetime
+    until: datetime
+    why: str
 
 
 class Brand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,6 +33,13 @@ class Brand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exclude: tuple[str, ...] = ()
     """A text with one of these is never about the brand."""
     balance: float = 2.0
+    """Weight of praise in the index: higher in sectors where people only write to complain."""
+    expected: tuple[Expected, ...] = ()
+    """Planned events."""
+
+    def planned(self, at: datetime) -> str | None:
+        """Return why nobody is to be called at an instant, None when there is no reason."""
+        return next((one.why for one in self.expected if one.since <= at < one.until), None)
 
 
 class Match(msgspec.Struct, frozen=True):

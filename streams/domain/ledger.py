@@ -1,4 +1,4 @@
-"""The ledger of a brand: its live rows, its closed days, and the hourly sums of both."""
+"""The ledger of a brand: the rows of its open days, and what all the closed ones come to."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,14 +7,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.domain.row import HOUR, LABELS, Row, day_of
+from streams.domain.evidence import Floats, usual_praise, weigh
+from streams.domain.row import DAY, LABELS, UNIT, Columns, Row, columns, day_of
+from streams.domain.stories import Chapter, Story, lasting, quiet, tell
+from streams.domain.trust import WIDTH, Rule, decay, parts
+from streams.records import Signal
 
-HOURS_A_DAY = 24
-COLUMNS = ("hour", "gain", "loss", "square", "leaks", *LABELS)
-"""Columns of a ledger's table: the hour since 1970, then the sums of `Hour.dump`."""
+Instants = NDArray[np.int64]
 
-Table = NDArray[np.int64]
-"""Whole numbers, one line an hour in ascending order, one column for each of `COLUMNS`."""
+COUNTS = (*LABELS, "leaks", "gain", "loss")
+"""What is counted of all posts, exactly: gain and loss in units of `row.UNIT` and before caps."""
 
 
 class Leak(NamedTuple):
@@ -25,173 +27,294 @@ class Leak(NamedTuple):
     source: str
 
 
-class Hour:
-    """Exact sums of the rows of one hour, as whole numbers in units of `row.UNIT`."""
+class Carry(msgspec.Struct, frozen=True):
+    """What a day needs to know of the days before it.
 
-    __slots__ = ("gain", "labels", "leaks", "loss", "square")
+    Attributes:
+        at: the instant, milliseconds: the end of a day.
+        sums: the decayed sums at that instant (`trust.WIDTH`).
+        praise: praise of the days before, the latest last.
+        stories: leak stories that go on or still weigh.
+        counts: sums of `COUNTS`.
+        leak: the latest post that speaks of a leak.
+        latest: event time of the newest post.
+    """
 
-    def __init__(self) -> None:
-        self.gain = 0
-        self.loss = 0
-        self.square = 0
-        self.leaks = 0
-        self.labels = [0] * len(LABELS)
-
-    def add(self, row: Row, times: int = 1) -> None:
-        """Add a row (`times=1`) or take it back (`times=-1`)."""
-        self.gain += times * row.gain
-        self.loss += times * row.loss
-        self.square += times * (row.gain + row.loss) ** 2
-        self.leaks += times * row.leak
-        self.labels[row.label] += times
-
-    def dump(self) -> list[int]:
-        """Return the sums in the order of `COLUMNS`."""
-        return [self.gain, self.loss, self.square, self.leaks, *self.labels]
+    at: int
+    sums: tuple[float, ...] = (0.0,) * WIDTH
+    praise: tuple[float, ...] = ()
+    stories: tuple[Story, ...] = ()
+    counts: tuple[int, ...] = (0,) * len(COUNTS)
+    leak: Leak | None = None
+    latest: int = 0
 
     @property
-    def count(self) -> int:
-        """Number of posts."""
-        return sum(self.labels)
+    def blank(self) -> bool:
+        """Whether the brand was never heard of."""
+        return not any(self.counts)
 
 
-class ClosedDay(msgspec.Struct, frozen=True):
-    """A closed day of a brand: assigned from its rows once, never added to."""
+class Closed(msgspec.Struct, frozen=True):
+    """What the closed days of a brand come to: assigned from its rows once, never added to.
 
-    hours: dict[int, list[int]]
-    leak: Leak | None = None
+    Attributes:
+        carry: what the index needs.
+        detectors: the state of the detectors at that instant.
+        signals: alarms that were not over.
+    """
+
+    carry: Carry
+    detectors: bytes = b""
+    signals: tuple[Signal, ...] = ()
+
+
+class Page(NamedTuple):
+    """The rows of an open day that count, and all that follows from them.
+
+    Attributes:
+        day: days since 1970.
+        rows: the rows.
+        parts: what each adds to the sums at its instant, shape (rows, WIDTH).
+        grown: the sums before any row and after each, as if they did not decay from the day's
+            beginning on, shape (rows + 1, WIDTH).
+        chapters: the leak stories.
+        brought: what was known when the day began.
+        carried: what is known when it ends.
+    """
+
+    day: int
+    rows: Columns
+    parts: Floats
+    grown: Floats
+    chapters: list[Chapter]
+    brought: Carry
+    carried: Carry
+
+    def sums(self, at: Instants, rule: Rule) -> Floats:
+        """Return the sums of all that was said before instants of the day, shape (k, WIDTH)."""
+        known = np.searchsorted(self.rows.at, at)
+        return self.grown[known] * decay(at - self.brought.at, rule)
+
+    def known(self, at: int) -> Carry:
+        """Return what was counted before an instant of the day."""
+        count = int(np.searchsorted(self.rows.at, at))
+        return _counted(self.brought, self.rows, count)
+
+
+class Tail(NamedTuple):
+    """A brand on a day, after the last of the day's rows so far.
+
+    Attributes:
+        day: days since 1970.
+        latest: event time of that row; -1 when there is none.
+        grown: the sums as if they did not decay from the day's beginning on, shape (WIDTH,).
+        chapters: the leak stories.
+    """
+
+    day: int
+    latest: int
+    grown: Floats
+    chapters: list[Chapter]
 
 
 class Ledger:
-    """What is known about one brand; every sum is a pure function of rows and closed days.
+    """What is known about one brand; whatever it says is a function of the rows that it was given.
 
     Attributes:
-        rows: live rows by post, packed.
-        withdrawn: posts among them that were deleted.
-        hours: sums of the live rows.
-        past: sums of the closed days; a table, since a brand keeps them for a year.
-        closed: the closed days, each with its latest post that speaks of a leak.
+        closed: what the closed days come to.
+        days: live rows by open day and post, packed.
+        withdrawn: posts that were deleted.
     """
 
-    __slots__ = ("closed", "hours", "latest", "leak", "leaks", "past", "rows", "withdrawn")
+    __slots__ = ("_carries", "_rule", "_tail", "closed", "days", "withdrawn")
 
-    def __init__(self) -> None:
-        self.rows: dict[str, bytes] = {}
+    def __init__(self, rule: Rule) -> None:
+        self.closed: Closed | None = None
+        self.days: dict[int, dict[str, bytes]] = {}
         self.withdrawn: set[str] = set()
-        self.closed: dict[int, Leak | None] = {}
-        self.past = _table([])
-        self.hours: dict[int, Hour] = {}
-        self.leaks: set[str] = set()
-        self.leak: Leak | None = None
-        self.latest = 0
-        """The brand's own clock: event time of its newest post, milliseconds."""
+        self._rule = rule
+        # Pages are made when they are asked for and not kept: they are larger than their rows.
+        self._carries: dict[int, Carry] = {}
+        self._tail: Tail | None = None
 
     def put(self, post: str, row: Row) -> bool:
         """Set the row of a post; return whether anything changed.
 
         Writing a row again changes nothing; of two versions the one that outranks stays.
         """
-        packed = self.rows.get(post)
+        day, packed = day_of(row.at), self.row(post)
         if packed is not None:
             old = Row.unpack(packed)
             if not row.outranks(old):
                 return False
-            self._count(post, old, -1)
-        self.rows[post] = row.pack()
-        self.latest = max(self.latest, row.at)
-        self._count(post, row, 1)
+            self._remove(post, day_of(old.at))
+        self.days.setdefault(day, {})[post] = row.pack()
+        self._spoil(day)
         return True
+
+    def row(self, post: str) -> bytes | None:
+        """Return the packed row of a post."""
+        for rows in self.days.values():
+            if post in rows:
+                return rows[post]
+        return None
 
     def withdraw(self, post: str) -> bool:
         """Take a deleted post out of the sums; its row stays. Return whether anything changed."""
-        packed = self.rows.get(post)
+        packed = self.row(post)
         if packed is None or post in self.withdrawn:
             return False
-        self._count(post, Row.unpack(packed), -1)
         self.withdrawn.add(post)
+        self._spoil(day_of(Row.unpack(packed).at))
         return True
 
     def drop(self, post: str) -> None:
         """Forget the row of a post."""
-        packed = self.rows.pop(post, None)
+        packed = self.row(post)
         if packed is not None:
-            self._count(post, Row.unpack(packed), -1)
+            self._remove(post, day_of(Row.unpack(packed).at))
             self.withdrawn.discard(post)
 
-    def summary(self, day: int) -> ClosedDay:
-        """Return what the rows of a day come to."""
-        hours: dict[int, Hour] = {}
-        leak = None
-        for post, row in self.live():
-            if day_of(row.at) != day:
-                continue
-            hours.setdefault(row.at // HOUR, Hour()).add(row)
-            if row.leak:
-                leak = max(leak or Leak(row.at, post, row.source), Leak(row.at, post, row.source))
-        return ClosedDay({hour: sums.dump() for hour, sums in hours.items()}, leak)
+    def _remove(self, post: str, day: int) -> None:
+        rows = self.days[day]
+        del rows[post]
+        if not rows:
+            del self.days[day]
+        self._spoil(day)
 
-    def close(self, day: int, value: ClosedDay) -> list[str]:
-        """Replace the rows of a day by its closed value; return the posts whose rows went."""
-        gone = [post for post, packed in self.rows.items() if day_of(Row.unpack(packed).at) == day]
-        for post in gone:
-            self.drop(post)
-        self._forget_hours(day)
-        lines = _table([[hour, *sums] for hour, sums in value.hours.items()])
-        past = np.concatenate([self.past, lines])
-        self.past = past[np.argsort(past[:, 0])]
-        self.closed[day] = value.leak
-        self.latest = max(self.latest, max(value.hours, default=0) * HOUR)
-        self._find_leak()
+    def _spoil(self, day: int) -> None:
+        for known in [known for known in self._carries if known >= day]:
+            del self._carries[known]
+        if self._tail and self._tail.day >= day:
+            self._tail = None
+
+    def close(self, closed: Closed) -> list[str]:
+        """Replace days by what they come to; return the posts whose rows went."""
+        last = day_of(closed.carry.at) - 1
+        gone = [post for day, rows in self.days.items() if day <= last for post in rows]
+        self.days = {day: rows for day, rows in self.days.items() if day > last}
+        self.withdrawn.difference_update(gone)
+        self.closed = closed
+        self._carries = {day: known for day, known in self._carries.items() if day > last}
+        self._tail = None
         return gone
 
-    def forget(self, day: int) -> None:
-        """Drop a closed day that is too old to weigh anything."""
-        del self.closed[day]
-        self._forget_hours(day)
+    def page(self, day: int) -> Page | None:
+        """Return the page of an open day, None when it has no rows."""
+        if day not in self.days:
+            return None
+        page = self._page(day, self._known(day - 1))
+        self._carries[day] = page.carried
+        latest = int(page.rows.at[-1]) if len(page.rows.at) else -1
+        self._tail = Tail(day, latest, page.grown[-1].copy(), page.chapters)
+        return page
 
-    def table(self) -> Table:
-        """Return the sums of all hours, closed and live."""
-        live = _table([[hour, *sums.dump()] for hour, sums in sorted(self.hours.items())])
-        return np.concatenate([self.past, live])
+    def settled(self, day: int, at: int) -> Tail | Page:
+        """Return a day after its last row, or its page if that row is not before an instant."""
+        page = None
+        if self._tail is None or self._tail.day != day:
+            page = self.page(day)
+        if self._tail is None or self._tail.day != day:
+            carry = self.carry(day * DAY)
+            chapters = [quiet(story) for story in carry.stories]
+            self._tail = Tail(day, -1, np.array(carry.sums), chapters)
+        if self._tail.latest < at:
+            return self._tail
+        return page or self.page(day) or self._tail
 
-    def live(self) -> Iterator[tuple[str, Row]]:
-        """Yield the rows that count."""
-        for post, packed in self.rows.items():
-            if post not in self.withdrawn:
-                yield post, Row.unpack(packed)
+    def carry(self, at: int) -> Carry:
+        """Return all that is known at the beginning of a day, closed or open."""
+        return carried(self._known(day_of(at) - 1), to=at, rule=self._rule)
 
-    def _count(self, post: str, row: Row, times: int) -> None:
-        if post in self.withdrawn:
-            return
-        at = row.at // HOUR
-        hour = self.hours.get(at)
-        if hour is None:
-            hour = self.hours[at] = Hour()
-        hour.add(row, times)
-        if times < 0 and not hour.count:
-            del self.hours[at]
-        if row.leak:
-            self._count_leak(Leak(row.at, post, row.source), times)
+    def latest(self) -> Carry | None:
+        """Return all that is known, as of the end of the latest day with rows."""
+        return self._known(max(self.days, default=-1))
 
-    def _count_leak(self, leak: Leak, times: int) -> None:
-        if times > 0:
-            self.leaks.add(leak.post)
-            self.leak = max(self.leak or leak, leak)
-        else:
-            self.leaks.discard(leak.post)
-            if self.leak == leak:
-                self._find_leak()
+    def _known(self, day: int) -> Carry | None:
+        """Return what is known when a day ends, as of the latest day before it with rows."""
+        known = self.closed.carry if self.closed else None
+        for open_day in sorted(day_ for day_ in self.days if day_ <= day):
+            if open_day not in self._carries:
+                self._carries[open_day] = self._page(open_day, known).carried
+            known = self._carries[open_day]
+        return known
 
-    def _forget_hours(self, day: int) -> None:
-        self.past = self.past[self.past[:, 0] // HOURS_A_DAY != day]
+    def _page(self, day: int, known: Carry | None) -> Page:
+        brought = carried(known, to=day * DAY, rule=self._rule)
+        rows = self.rows(day)
+        caps = self._rule.caps
+        evidence = weigh(rows, usual=usual_praise(brought.praise, caps), caps=caps)
+        chapters = tell(brought.stories, rows, self._rule.shocks)
+        added = parts(evidence)
+        within = np.vstack([brought.sums, added / decay(rows.at - brought.at, self._rule)])
+        grown = within.cumsum(axis=0)
+        page = Page(day, rows, added, grown, chapters, brought, brought)
+        return page._replace(carried=_carry(page, evidence.praise, self._rule))
 
-    def _find_leak(self) -> None:
-        found = [leak for leak in self.closed.values() if leak]
-        for post in self.leaks:
-            row = Row.unpack(self.rows[post])
-            found.append(Leak(row.at, post, row.source))
-        self.leak = max(found, default=None)
+    def rows(self, day: int) -> Columns:
+        """Return the rows of an open day that count."""
+        rows = self.days[day]
+        if not self.withdrawn.isdisjoint(rows):
+            rows = {post: row for post, row in rows.items() if post not in self.withdrawn}
+        return columns(rows)
+
+    def stories(self) -> Iterator[Story]:
+        """Yield the leak stories as each open day left them, in order."""
+        for day in sorted(self.days):
+            yield from self.carry((day + 1) * DAY).stories
 
 
-def _table(lines: list[list[int]]) -> Table:
-    return np.array(lines, dtype=np.int64).reshape(-1, len(COLUMNS))
+def carried(carry: Carry | None, *, to: int, rule: Rule) -> Carry:
+    """Return what is known of the days before, as of a later instant, the end of a day."""
+    if carry is None:
+        return Carry(to)
+    silent = (to - carry.at) // DAY
+    if silent <= 0:
+        return carry
+    praise = (*carry.praise, *(0.0,) * min(silent, rule.caps.praise_days))
+    return msgspec.structs.replace(
+        carry,
+        at=to,
+        sums=tuple((np.array(carry.sums) * decay(to - carry.at, rule)).tolist()),
+        praise=praise[-rule.caps.praise_days :],
+        stories=tuple(lasting(carry.stories, to, rule.shocks)),
+    )
+
+
+def _carry(page: Page, praise: float, rule: Rule) -> Carry:
+    """Return what is known when the day of a page ends."""
+    end = (page.day + 1) * DAY
+    stories = [chapter.story for chapter in page.chapters]
+    return msgspec.structs.replace(
+        page.known(end),
+        at=end,
+        sums=tuple((page.grown[-1] * decay(DAY, rule)).tolist()),
+        praise=(*page.brought.praise, praise)[-rule.caps.praise_days :],
+        stories=tuple(lasting(stories, end, rule.shocks)),
+    )
+
+
+def _counted(before: Carry, rows: Columns, count: int) -> Carry:
+    """Return what is known with the first so many rows counted."""
+    counts = zip(before.counts, _counts(rows, count), strict=True)
+    return msgspec.structs.replace(
+        before,
+        counts=tuple(a + b for a, b in counts),
+        leak=_latest_leak(rows, count) or before.leak,
+        latest=int(rows.at[count - 1]) if count else before.latest,
+    )
+
+
+def _counts(rows: Columns, count: int) -> list[int]:
+    """Return the sums of `COUNTS` over the first so many rows."""
+    labels = np.bincount(rows.label[:count], minlength=len(LABELS)).tolist()
+    units = [round(float((column[:count] * UNIT).sum())) for column in (rows.gain, rows.loss)]
+    return [*labels, int(rows.leak[:count].sum()), *units]
+
+
+def _latest_leak(rows: Columns, count: int) -> Leak | None:
+    speaking = np.flatnonzero(rows.leak[:count])
+    if not len(speaking):
+        return None
+    i = int(speaking[-1])
+    return Leak(int(rows.at[i]), rows.post(i), rows.source(i))

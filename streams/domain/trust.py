@@ -1,121 +1,170 @@
-"""The trust index: a Beta reputation whose evidence decays with event time.
+"""The trust index T1: a Beta reputation whose evidence decays with event time, and its losses.
 
 Jøsang and Ismail, "The Beta Reputation System" (2002), with exponential forward decay (Cormode,
-Shkapenyuk, Srivastava and Xu, 2009): mergeable by adding sums, so the order of arrival cannot
-matter. With R and N the decayed evidence for and against a brand,
+Shkapenyuk, Srivastava and Xu, 2009). With R and N the decayed evidence for and against a brand,
+`docs/trust-index.md` gives the reasons for
 
-    capital  C = (b R + a W) / (b R + k N + W)          over the long half-life
-    mood     M = (b R' + V C) / (b R' + k N' + V)       over the short one
-    index    T = 100 (C - s max(0, C - M))
+    capital  C0 = (b R + a W) / (b R + k N + W)          half-life 30 days
+             C  = a + (C0 - a) sqrt(min(1, u E / E'))    if C0 > a, else C0: silence wears it down
+    mood     M  = (b R" + V C) / (b R" + k N" + V)       half-life 12 hours
+    index    T  = 100 (C - s max(0, C - M)) x shocks
 
 Good mood adds nothing, bad mood costs at once, only lasting evidence raises the capital.
 """
 
-from dataclasses import dataclass
-from math import sqrt
+import hashlib
+from dataclasses import astuple, dataclass, field
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.domain.ledger import Ledger, Table
-from streams.domain.row import HOUR, UNIT
+from streams.domain.evidence import Caps, Evidence, Weights
+from streams.domain.row import HOUR
+from streams.domain.stories import Shocks
 
-VERSION = "beta-1"
-"""Changes whenever the same posts would give another index."""
+FORMULA = "T1"
+"""Changes whenever the same posts and constants would give another index."""
 
-MEMORY_HOURS = 366 * 24
-"""Evidence older than this weighs nothing (under 1/4000 at the default half-life)."""
+Floats = NDArray[np.float64]
+
+GAIN, LOSS, MOOD_GAIN, MOOD_LOSS, SLOW, GAIN_GAIN, GAIN_LOSS, LOSS_LOSS = range(8)
+"""The decayed sums of a brand: evidence for and against over the long half-life and over the
+mood's, all of it over that of upkeep, and the squares and products for the interval."""
+WIDTH = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """The constants of the index."""
+    """The constants of the index, each with its source and what changes when it moves."""
 
     half_life: float = 30 * 24.0
-    """Hours in which the weight of evidence halves."""
+    """Hours in which the weight of evidence halves. Longer: steadier and slower. Companies took
+    one to three months to win back half of the trust that a breach had cost them."""
     mood_half_life: float = 12.0
-    """The same for the mood."""
+    """The same for the mood: half a day, so that a bad evening still shows the next morning."""
+    upkeep_half_life: float = 180 * 24.0
+    """The same for what a brand is used to hear; with `half_life` it says what silence costs."""
+    upkeep_share: float = 6.0
+    """u: the ratio of the two half-lives, so that steady talk keeps the capital whole."""
     prior: float = 20.0
-    """W: evidence that a brand is given before it has any; more means slower and steadier."""
+    """W: evidence that a brand is given before it has any. More: small brands move less."""
     base: float = 0.5
-    """a: the trust of a brand nobody has spoken about."""
+    """a: the trust of a brand that nobody has spoken about."""
     balance: float = 2.0
-    """b: how much praise it takes to balance a complaint in the brand's sector."""
+    """b: weight of praise, by sector: where people only ever write to complain it is higher."""
     cost: float = 2.0
-    """k: weight of evidence against; trust is lost faster than it is earned."""
+    """k: weight of blame. More: the index is lower everywhere, and falls faster."""
     mood_prior: float = 30.0
-    """V: evidence that ties the mood to the capital."""
+    """V: evidence that ties the mood to the capital. More: it takes a bigger crowd to show."""
     mood_share: float = 0.6
     """s: the share of a bad mood that the index shows at once."""
     doubt: float = 0.5
-    """With a share of prior above this, there is not enough evidence for a verdict."""
+    """With a share of prior above this there is not enough evidence for a verdict."""
+    weights: Weights = field(default_factory=Weights)
+    """What a post weighs before caps."""
+    caps: Caps = field(default_factory=Caps)
+    """What one author, one text and one day can weigh."""
+    shocks: Shocks = field(default_factory=Shocks)
+    """What a leak takes off."""
+
+    @property
+    def version(self) -> str:
+        """The formula and a digest of every constant but the balance, which is the brand's own.
+
+        >>> Rule().version != Rule(cost=3.0).version
+        True
+        """
+        constants = repr(astuple(self)).encode()
+        return f"{FORMULA}-{hashlib.sha256(constants).hexdigest()[:6]}"
+
+    @property
+    def half_lives(self) -> Floats:
+        """Half-lives of the sums in milliseconds, shape (WIDTH,)."""
+        long, mood = self.half_life, self.mood_half_life
+        hours = [long, long, mood, mood, self.upkeep_half_life, long / 2, long / 2, long / 2]
+        return np.array(hours) * HOUR
 
 
-class Reading(msgspec.Struct, frozen=True):
-    """The index of a brand at an instant, 0 to 100, and what it is made of.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Readings as arrays of one shape, in points: index = capital - mood_loss - shock_loss.
 
-    `index = capital - mood_loss`; `low` and `high` bound it at 95 %; without `enough` evidence
-    it should be shown as unknown.
+    `low` and `high` bound the index at 95 %; without `enough` evidence it is unknown.
     """
 
-    index: float
-    low: float
-    high: float
-    enough: bool
-    capital: float
-    mood: float
-    mood_loss: float
+    index: Floats
+    low: Floats
+    high: Floats
+    enough: NDArray[np.bool_]
+    capital: Floats
+    mood: Floats
+    mood_loss: Floats
+    shock_loss: Floats
 
 
-def read(ledger: Ledger, *, now: int, rule: Rule) -> Reading:
-    """Return the reading of a ledger at `now` (milliseconds since 1970).
+def parts(evidence: Evidence) -> Floats:
+    """Return what each row adds to the sums at its own instant, shape (rows, WIDTH)."""
+    gain, loss = evidence.gain, evidence.loss
+    columns = (gain, loss, gain, loss, gain + loss, gain * gain, gain * loss, loss * loss)
+    return np.stack(columns, axis=-1)
 
-    A pure function: nothing is kept between two readings.
+
+def decay(elapsed: NDArray[np.int64] | int, rule: Rule) -> Floats:
+    """Return what is left of the sums after so many milliseconds, shape (..., WIDTH)."""
+    return np.exp2(-np.asarray(elapsed, dtype=np.float64)[..., None] / rule.half_lives)
+
+
+def read(sums: Floats, *, rule: Rule, balance: Floats | float, kept: Floats | float) -> Reading:
+    """Return the readings for sums as they stand at the instants of reading.
+
+    Args:
+        sums: shape (..., WIDTH).
+        rule: the constants.
+        balance: weight of praise, shape (...).
+        kept: share of the index that the shocks leave, 0 to 1, shape (...).
     """
-    age, gain, loss, square = _columns(ledger.table(), now)
-    weight = np.exp2(-age / rule.half_life)
-    gained, lost = float(gain @ weight), float(loss @ weight)
-    support = rule.balance * gained + rule.cost * lost + rule.prior
-    capital = (rule.balance * gained + rule.base * rule.prior) / support
-    mood = _mood(age, gain, loss, capital=capital, rule=rule)
-    lost_mood = rule.mood_share * max(0.0, capital - mood)
-    half = _half_width(capital, gained + lost, float(square @ weight**2), rule=rule)
-    index = 100 * max(0.0, capital - lost_mood)
+    support = balance * sums[..., GAIN] + rule.cost * sums[..., LOSS] + rule.prior
+    earned = (balance * sums[..., GAIN] + rule.base * rule.prior) / support
+    capital = np.where(
+        earned > rule.base, rule.base + (earned - rule.base) * np.sqrt(_upkeep(sums, rule)), earned
+    )
+    mood = _mood(sums, capital, rule=rule, balance=balance)
+    calm = capital - rule.mood_share * np.maximum(0.0, capital - mood)
+    index = 100 * calm * kept
+    half = 196 * kept * np.sqrt(_variance(sums, earned, rule=rule, balance=balance)) / support
     return Reading(
         index=index,
-        low=max(0.0, index - half),
-        high=min(100.0, index + half),
-        enough=rule.prior / support <= rule.doubt,
+        low=np.maximum(0.0, index - half),
+        high=np.minimum(100.0, index + half),
+        enough=rule.prior <= rule.doubt * support,
         capital=100 * capital,
         mood=100 * mood,
-        mood_loss=100 * lost_mood,
+        mood_loss=100 * (capital - calm),
+        shock_loss=100 * calm * (1 - kept),
     )
 
 
-def _columns(table: Table, now: int) -> tuple[NDArray[np.float64], ...]:
-    """Return age in hours, gain, loss and squared evidence, one entry an hour."""
-    age = now // HOUR - table[:, 0]
-    recent = table[age < MEMORY_HOURS]
-    gain, loss, square = recent[:, 1] / UNIT, recent[:, 2] / UNIT, recent[:, 3] / UNIT**2
-    return np.maximum(age[age < MEMORY_HOURS], 0.0), gain, loss, square
+def _upkeep(sums: Floats, rule: Rule) -> Floats:
+    """Return the share of what a brand is used to hear that it still hears, at most 1."""
+    recent = rule.upkeep_share * (sums[..., GAIN] + sums[..., LOSS])
+    share = np.divide(recent, sums[..., SLOW], out=np.ones_like(recent), where=sums[..., SLOW] > 0)
+    return np.minimum(1.0, share)
 
 
-def _mood(
-    age: NDArray[np.float64],
-    gain: NDArray[np.float64],
-    loss: NDArray[np.float64],
-    *,
-    capital: float,
-    rule: Rule,
-) -> float:
-    weight = np.exp2(-age / rule.mood_half_life)
-    gained = rule.balance * float(gain @ weight)
-    lost = rule.cost * float(loss @ weight)
-    return (gained + rule.mood_prior * capital) / (gained + lost + rule.mood_prior)
+def _mood(sums: Floats, capital: Floats, *, rule: Rule, balance: Floats | float) -> Floats:
+    gained, lost = balance * sums[..., MOOD_GAIN], rule.cost * sums[..., MOOD_LOSS]
+    mood: Floats = (gained + rule.mood_prior * capital) / (gained + lost + rule.mood_prior)
+    return mood
 
 
-def _half_width(capital: float, total: float, square: float, *, rule: Rule) -> float:
-    """Return half the 95 % interval in points, by the effective number of posts (Kish 1965)."""
-    effective = total**2 / square if square else 0.0
-    return 196 * sqrt(capital * (1 - capital) / (effective + rule.prior + 1))
+def _variance(sums: Floats, capital: Floats, *, rule: Rule, balance: Floats | float) -> Floats:
+    """Return the variance of the capital times the squared support, by the delta method.
+
+    Posts are taken as independent, and the prior as `prior` posts that know nothing else.
+    """
+    up, down = balance * (1 - capital), rule.cost * capital
+    posts = up**2 * sums[..., GAIN_GAIN] + down**2 * sums[..., LOSS_LOSS]
+    both = 2 * up * down * sums[..., GAIN_LOSS]
+    prior = rule.prior * capital * (1 - capital)
+    variance: Floats = np.maximum(posts - both, 0.0) + prior
+    return variance

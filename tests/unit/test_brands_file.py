@@ -118,12 +118,31 @@ SAFE = "allowed: 1 to 100 of the characters a-z, 0-9, -"
         ({"balance": "nan"}, 'brand 1 "a": balance: nan; allowed: a number above 0, up to 1000'),
         ({"balance": "inf"}, 'brand 1 "a": balance: inf; allowed: a number above 0, up to 1000'),
         ({"balance": "true"}, 'brand 1 "a": balance: True; allowed: a number above 0, up to 1000'),
+        (
+            {"expected": '"2026-12-01"'},
+            'brand 1 "a": expected: each one is a table that begins with [[brand.expected]]',
+        ),
+        (
+            {"expected": '[{ from = 2026-12-01T08:00:00Z, why = "sales" }]'},
+            ('brand 1 "a": expected, entry 1: it has the keys from, until and why, and no others'),
+        ),
+        (
+            {"expected": '[{ from = "now", until = 2026-12-01T08:00:00Z, why = "sales" }]'},
+            ('brand 1 "a": expected, entry 1: "now"; write an instant, as in 2026-11-23T09:30:00Z'),
+        ),
+        (
+            {
+                "expected": "[{ from = 2026-12-02T08:00:00Z, until = 2026-12-01T08:00:00Z, "
+                'why = "sales" }]'
+            },
+            ('brand 1 "a": expected, entry 1: it ends before it begins; exchange from and until'),
+        ),
         ({"alias": "[]"}, 'brand 1 "a": alias: unknown key; did you mean "aliases"?'),
         (
             {"colour": '"red"'},
             (
                 'brand 1 "a": colour: unknown key; '
-                "allowed: id, name, aliases, handles, require_any, exclude, balance"
+                "allowed: id, name, aliases, handles, require_any, exclude, balance, expected"
             ),
         ),
     ],

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from prometheus_client.registry import Collector
 
 from streams.metrics import MAX_REASONS, Family, Metrics
-from streams.records import LatestLeak, TrustReading
+from streams.records import LatestLeak, Signal, TrustReading
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 AT = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
@@ -82,6 +82,8 @@ def fill(metrics: Metrics) -> None:
     metrics.expired(1)
     metrics.mentioned("acme", "negative", leak=True)
     metrics.read(reading(), updated=1_000.5)
+    metrics.signalled(signal())
+    metrics.alarmed("acme", [signal()])
     metrics.assigned([("posts", 0)])
     metrics.lag("posts", 0, 12)
     metrics.rebalanced()
@@ -90,6 +92,22 @@ def fill(metrics: Metrics) -> None:
     metrics.stage("judge", started=True)
     metrics.ready(is_ready=True)
     metrics.build(version="0.1.0", model="bundle 12ab", faust="0.15.3", python="3.11.7")
+
+
+def signal(*, ended: datetime | None = None) -> Signal:
+    at = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+    return Signal(
+        id="acme/leak/2026-11-23T09:30Z",
+        brand="acme",
+        at=at,
+        detector="leak",
+        channel="ticket",
+        why="Six people speak of a leak.",
+        numbers={"seen": 6.0},
+        posts=(),
+        moved=(),
+        ended=ended,
+    )
 
 
 def brands_of(registry: CollectorRegistry, series: str) -> set[str]:
@@ -457,7 +475,7 @@ def test_a_family_writes_what_the_client_library_would(metrics: Metrics, brand: 
     metrics.mentioned(brand, "positive", leak=True)
     metrics.mentioned(brand, "positive", leak=False)
     families = [it for it in metrics._board.collect() if isinstance(it, Family)]
-    assert len(families) == 11
+    assert len(families) == 13
 
     text = "".join(family.write(openmetrics=False) for family in families)
     assert series(read_text(text)) == series(read_text(generate_latest(Only(families)).decode()))
@@ -484,9 +502,31 @@ def test_a_thousand_brands_are_collected_in_a_fraction_of_a_second() -> None:
     families = list(registry.collect())
     text = "".join(it.write(openmetrics=False) for it in families if isinstance(it, Family))
     spent = time.thread_time() - begun
-    assert text.count("\n") == 13_000 + 2 * 11
+    assert text.count("\n") == 14_000 + 2 * 13
     # It takes 0.015 s; the limit is for slow machines and sees what is not in proportion.
     assert spent < 0.25
+
+
+# --- alarms
+
+
+def test_an_alarm_is_shown_until_it_ends(registry: CollectorRegistry, metrics: Metrics) -> None:
+    labels = {"brand": "acme", "detector": "leak", "channel": "ticket"}
+    metrics.own(["acme"])
+    metrics.alarmed("acme", [signal()])
+    assert registry.get_sample_value("trustwatch_alarm", labels) == 1.0
+    metrics.alarmed("acme", [signal(ended=datetime(2026, 11, 23, 12, tzinfo=UTC))])
+    assert registry.get_sample_value("trustwatch_alarm", labels) is None
+
+
+def test_alarms_of_brands_that_moved_away_are_not_shown(
+    registry: CollectorRegistry, metrics: Metrics
+) -> None:
+    metrics.own(["acme"])
+    metrics.alarmed("acme", [signal()])
+    metrics.own(["birke"])
+    metrics.own(["acme"])
+    assert brands_of(registry, "trustwatch_alarm") == set()
 
 
 # --- the names and their documentation

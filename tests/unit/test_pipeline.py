@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from streams.domain.book import Book
 from streams.domain.brands import Brand, Matcher
 from streams.domain.row import DAY, HOUR
-from streams.domain.trust import Rule
 from streams.errors import RejectedError
 from streams.pipeline import Judge, Judged, event_time, follow, millis, parse, reading
 from streams.records import Mention, Sentiment, Verdict
@@ -153,7 +152,7 @@ async def test_a_deletion_needs_no_text_and_names_no_brand() -> None:
 async def test_reposts_and_declared_bots_are_counted_but_weigh_nothing() -> None:
     bot = {"id": "did:1", "bot": True}
     result = await judged(rec(repost_of="p0", text="Acme leak"), rec(id="p2", author=bot))
-    assert [m.weightless for m in result.mentions] == [True, True]
+    assert [m.weight for m in result.mentions] == [0.0, 0.0]
     assert [m.is_leak for m in result.mentions] == [False, False]
 
 
@@ -274,9 +273,11 @@ def test_a_record_that_is_no_mention_is_rejected() -> None:
 def test_a_reading_tells_what_it_is_made_of() -> None:
     book = Book()
     follow([mention(post=f"p{n}") for n in range(30)], book, heard=1.0)
-    ledger = book.ledgers["acme"]
-    result = reading("acme", ledger, now=ledger.latest, rule=Rule(), late=0)
-    assert result.index == pytest.approx(result.capital - result.mood_loss, abs=1e-5)
+    at = int(datetime(2026, 11, 23, 11, tzinfo=UTC).timestamp() * 1000)
+    result = reading(book.view("acme", at + 1), at=at, late=0)
+    losses = sum(shock.loss for shock in result.shocks)
+    assert losses > 0
+    assert result.index == pytest.approx(result.capital - result.mood_loss - losses, abs=1e-4)
     assert (result.negative, result.neutral, result.positive, result.leaks) == (30, 0, 0, 30)
     assert result.latest_leak is not None
     assert (result.latest_leak.post, result.latest_leak.source) == ("p9", "forum")

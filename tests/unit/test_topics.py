@@ -10,7 +10,7 @@ from streams import records
 from streams.clients import LARGEST_LETTER, LARGEST_POST
 from streams.errors import BrokerError, InputError, TopicsError
 from streams.settings import Settings, load_settings
-from streams.topics import Change, Topic, Topics, apply, describe, plan, require, schemas
+from streams.topics import TABLE, Change, Topic, Topics, apply, describe, plan, require, schemas
 
 UNKNOWN, EXISTS, FORBIDDEN = 3, 36, 29
 
@@ -102,7 +102,8 @@ def test_names_carry_the_prefix_and_the_changelog_the_group() -> None:
         "eu-posts.rejected",
         "eu-mentions",
         "eu-trust",
-        "tw-rows-changelog",
+        "eu-signals",
+        "tw-rows-2-changelog",
     ]
     assert topics.all[0].name == topics.posts
     assert topics.all[-1].name == topics.changelog
@@ -112,7 +113,7 @@ def test_the_changelog_is_called_what_faust_calls_it() -> None:
     faust = pytest.importorskip("faust")
     settings = load_settings(env={"TRUSTWATCH_KAFKA_GROUP": "tw"})
     app = faust.App(settings.kafka.group, broker="kafka://127.0.0.1:1")
-    assert app.Table("rows", partitions=1).changelog_topic_name == Topics(settings).changelog
+    assert app.Table(TABLE, partitions=1).changelog_topic_name == Topics(settings).changelog
 
 
 def test_the_changelog_has_as_many_partitions_as_the_mentions() -> None:
@@ -149,7 +150,7 @@ def test_one_copy_may_be_away(copies: str, in_sync: str) -> None:
 
 def test_an_empty_broker_gets_every_topic_once(admin: Admin) -> None:
     topics = table()
-    assert [change.kind for change in plan(admin, topics)] == ["create"] * 5
+    assert [change.kind for change in plan(admin, topics)] == ["create"] * 6
     assert [change.topic for change in apply(admin, topics)] == list(topics)
     assert set(admin.topics) == {topic.name for topic in topics}
     assert plan(admin, topics) == []
@@ -199,8 +200,8 @@ def test_somebody_who_was_faster_is_no_error(admin: Admin) -> None:
         return found
 
     admin.describe_topics = look  # type: ignore[method-assign]
-    assert len(apply(admin, topics)) == 5
-    assert len(looks[0]) == 5
+    assert len(apply(admin, topics)) == 6
+    assert len(looks[0]) == 6
 
 
 def test_the_brokers_reason_for_not_creating_is_told(admin: Admin) -> None:
@@ -248,6 +249,7 @@ def test_schemas_name_every_field_of_the_records() -> None:
         "trustwatch.posts",
         "trustwatch.mentions",
         "trustwatch.trust",
+        "trustwatch.signals",
     }
     post = document["$defs"]["Post"]
     assert set(post["properties"]) == {
@@ -264,5 +266,5 @@ def test_one_schema_stands_alone() -> None:
 
 
 def test_a_schema_that_is_not_there_is_refused() -> None:
-    with pytest.raises(InputError, match="posts, mentions, trust"):
-        schemas(Settings(), "signals")
+    with pytest.raises(InputError, match="posts, mentions, trust, signals"):
+        schemas(Settings(), "rumours")

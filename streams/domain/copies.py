@@ -1,0 +1,47 @@
+"""The copy key of a text: near-duplicates mostly share it, whatever else was posted.
+
+The smallest hash of a text's word trigrams (Broder, "On the resemblance and containment of
+documents", 1997): two texts share it with the probability of their Jaccard similarity. A function
+of the text alone, so no order of arrival can change how posts are grouped.
+"""
+
+import re
+import unicodedata
+from hashlib import blake2b
+from zlib import crc32
+
+SHINGLE = 3
+"""Words in a shingle: fewer join unrelated texts, more part edited copies."""
+LONGEST = 2_000
+"""Characters that are looked at."""
+
+_NOISE = re.compile(r"https?://\S+|[@#]\w+")
+_ACCENT = re.compile("[\u0300-\u036f]")
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def copy_key(text: str) -> int:
+    """Return the copy key of a text, 1 to 2**64 - 1.
+
+    Links, handles, hashtags, digits, punctuation, case and accents do not matter.
+
+    >>> copy_key("Très déçu par Acme, à fuir !") == copy_key("TRES DECU par @x Acme... a fuir")
+    True
+    """
+    words = [word.encode() for word in _WORD.findall(_plain(text[:LONGEST]))]
+    if not words:
+        return _digest(text[:LONGEST].strip().encode(errors="replace"))
+    shingles = [b" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))]
+    _, smallest = min(zip(map(crc32, shingles), shingles, strict=True))
+    return _digest(smallest)
+
+
+def _plain(text: str) -> str:
+    folded = _NOISE.sub(" ", text).casefold()
+    if folded.isascii():
+        return folded
+    return _ACCENT.sub("", unicodedata.normalize("NFKD", folded))
+
+
+def _digest(data: bytes) -> int:
+    return int.from_bytes(blake2b(data, digest_size=8).digest()) or 1

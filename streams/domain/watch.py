@@ -1,0 +1,257 @@
+"""The watch over the brands of a book: steps the detectors tick by tick, and keeps their alarms.
+
+What it finds is a function of the rows alone. A row that comes late, or goes, has its brand looked
+at again from the last closed day on; alarms that are found no more are withdrawn.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from hashlib import sha256
+
+import msgspec
+import numpy as np
+
+from streams.domain.alarms import BLANK, Observed, Panel
+from streams.domain.events import Event, why
+from streams.domain.ledger import Ledger
+from streams.domain.row import DAY, instant
+from streams.domain.track import TICK, TICKS_A_DAY, Track, spans, track
+from streams.domain.trust import Reading, Rule, read
+from streams.domain.tuning import Tuning
+from streams.domain.view import view
+from streams.records import Signal
+
+DETECTORS = "D1"
+"""Changes whenever the same ticks and constants would give other alarms."""
+AT_ONCE = 512
+"""Brands whose ticks are laid side by side: bounds the memory that a step takes."""
+
+_DIGITS = 6
+
+Ledgers = Mapping[str, Ledger]
+Look = Callable[[Sequence[str], int, Track, Reading], None]
+"""Told of brands, the first of some ticks, and what was seen in them, shape (brands, ticks)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What a book goes by.
+
+    Attributes:
+        rule: the constants of the index.
+        tuning: those of the detectors.
+        balance: a brand's weight of praise.
+        planned: why nobody is to be called about a brand at an instant (milliseconds), or None.
+    """
+
+    rule: Rule = field(default_factory=Rule)
+    tuning: Tuning = field(default_factory=Tuning)
+    balance: Callable[[str], float] = lambda _: 2.0
+    planned: Callable[[str, int], str | None] = lambda *_: None
+
+    @property
+    def version(self) -> str:
+        """The version of the index and of the detectors."""
+        constants = repr(self.tuning).encode()
+        return f"{self.rule.version}/{DETECTORS}-{sha256(constants).hexdigest()[:6]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found out about a brand up to a tick: the detectors' state, and its alarms by id."""
+
+    state: bytes = b""
+    signals: Mapping[str, Signal] = field(default_factory=dict)
+
+
+class Watch:
+    """The detectors of a book's brands.
+
+    Args:
+        terms: what they go by.
+        ledgers: the brands, looked at as they are at each step.
+        look: told what is looked at.
+
+    Attributes:
+        tick: the first tick that was not looked at; None before any was.
+    """
+
+    def __init__(self, terms: Terms, ledgers: Ledgers, look: Look | None = None) -> None:
+        self.tick: int | None = None
+        self._terms = terms
+        self._shown = look
+        self._ledgers = ledgers
+        self._found: dict[str, Findings] = {}
+        self._spoiled: set[str] = set()
+
+    def spoil(self, brand: str, at: int) -> None:
+        """Say that what was found from an instant on may be wrong."""
+        if brand not in self._found or (self.tick is not None and at // TICK < self.tick):
+            self._spoiled.add(brand)
+
+    def step(self, until: int) -> list[Signal]:
+        """Look at all ticks before `until`; return the signals that are new or have changed."""
+        if self.tick is None:
+            # A source that is behind must not take a book back to before its last closing.
+            self.tick = max(until, *map(_closing, self._ledgers.values()), 0)
+            self._spoiled.update(self._ledgers)
+        again = self._since_closing(self._spoiled & self._ledgers.keys(), self.tick)
+        changed = self._learn(again)
+        self._spoiled.clear()
+        if until > self.tick:
+            changed += self._learn(self._look(self._found, self.tick, until))
+            self.tick = until
+        return changed
+
+    def close(self, end: int) -> dict[str, Findings]:
+        """Return what was found out by the end of a day, and forget alarms that were over then.
+
+        Whoever wants to be told of those steps there before.
+
+        Args:
+            end: the first tick of the next day.
+        """
+        over = instant(end * TICK)
+        if self.tick is not None and self.tick < end:
+            self.tick = end
+            self._spoiled.update(self._ledgers)
+        for brand, found in self._found.items():
+            self._found[brand] = replace(found, signals=_lasting(found.signals, over))
+        closed = self._since_closing(self._ledgers, end)
+        return {
+            brand: replace(found, signals=_lasting(found.signals, over))
+            for brand, found in closed.items()
+        }
+
+    def signals(self, brand: str) -> list[Signal]:
+        """Return the alarms of a brand that began in its open days, or are not over."""
+        found = self._found.get(brand)
+        return list(found.signals.values()) if found else []
+
+    def _learn(self, found: Mapping[str, Findings]) -> list[Signal]:
+        """Take over what was found; return what is news."""
+        news: list[Signal] = []
+        for brand, one in found.items():
+            known = self._found.get(brand, Findings()).signals
+            news += [signal for id_, signal in one.signals.items() if known.get(id_) != signal]
+            gone = [signal for id_, signal in known.items() if id_ not in one.signals]
+            news += [msgspec.structs.replace(signal, withdrawn=True) for signal in gone]
+            self._found[brand] = one
+        return news
+
+    def _since_closing(self, brands: Iterable[str], until: int) -> dict[str, Findings]:
+        """Look at brands from their last closed day on."""
+        starts: dict[int, dict[str, Findings]] = {}
+        for brand in sorted(brands):
+            ledger = self._ledgers[brand]
+            known = Findings()
+            if closed := ledger.closed:
+                known = Findings(closed.detectors, {one.id: one for one in closed.signals})
+            starts.setdefault(_start(ledger, until), {})[brand] = known
+        looks = [self._look(known, start, until) for start, known in starts.items()]
+        return {brand: found for look in looks for brand, found in look.items()}
+
+    def _look(self, known: Mapping[str, Findings], first: int, last: int) -> dict[str, Findings]:
+        """Return what is known of brands before the tick `last`, from what was before `first`."""
+        found: dict[str, Findings] = {}
+        brands = list(known)
+        for at in range(0, len(brands), AT_ONCE):
+            some = {brand: known[brand] for brand in brands[at : at + AT_ONCE]}
+            found |= self._look_at(some, first, last)
+        return found
+
+    def _look_at(self, known: Mapping[str, Findings], first: int, last: int) -> dict[str, Findings]:
+        brands = list(known)
+        ledgers = [self._ledgers[brand] for brand in brands]
+        signals = [dict(found.signals) for found in known.values()]
+        panel = Panel(len(brands), self._terms.tuning)
+        for i, found in enumerate(known.values()):
+            # The state of another version is of no use: the detectors warm up again.
+            panel.load(i, found.state if len(found.state) == len(BLANK) else BLANK)
+        for begin, end in spans(first, last):
+            if not _anything(ledgers, begin) and all(map(panel.asleep, range(len(brands)))):
+                continue
+            laid, reading = _lay(brands, ledgers, begin, end, self._terms)
+            if self._shown:
+                self._shown(brands, begin, laid, reading)
+            for event in panel.step(begin, _observed(laid, reading)):
+                i = event.brand
+                _enter(signals[i], event, brands[i], ledgers[i], self._terms)
+        return {brand: Findings(panel.save(i), signals[i]) for i, brand in enumerate(brands)}
+
+
+def _start(ledger: Ledger, until: int) -> int:
+    """Return the tick from which on nothing was found out for good."""
+    if ledger.closed:
+        return ledger.closed.carry.at // TICK
+    return min(ledger.days, default=until // TICKS_A_DAY) * TICKS_A_DAY
+
+
+def _closing(ledger: Ledger) -> int:
+    """Return the tick up to which the days of a brand are closed, 0 if none is."""
+    return ledger.closed.carry.at // TICK if ledger.closed else 0
+
+
+def _anything(ledgers: Sequence[Ledger], tick: int) -> bool:
+    return any(tick // TICKS_A_DAY in ledger.days for ledger in ledgers)
+
+
+def _lasting(signals: Mapping[str, Signal], over: datetime) -> dict[str, Signal]:
+    """Return the alarms that were not over at an instant."""
+    return {id_: one for id_, one in signals.items() if one.ended is None or one.ended > over}
+
+
+def _lay(
+    brands: Sequence[str], ledgers: Sequence[Ledger], first: int, last: int, terms: Terms
+) -> tuple[Track, Reading]:
+    """Return ticks of brands side by side, and the readings at their ends, shape (brands, k)."""
+    laid = track(ledgers, first, last, rule=terms.rule)
+    balance = np.array([[terms.balance(brand)] for brand in brands])
+    return laid, read(laid.sums, rule=terms.rule, balance=balance, kept=laid.kept)
+
+
+def _observed(laid: Track, reading: Reading) -> Observed:
+    return Observed(
+        authors=laid.authors,
+        negatives=laid.negatives,
+        posts=laid.posts,
+        index=reading.index,
+        low=reading.low,
+        high=reading.high,
+        enough=reading.enough,
+        severity=laid.severity,
+        groups=laid.witnesses,
+        leaks=laid.leaks,
+    )
+
+
+def _enter(
+    signals: dict[str, Signal], event: Event, brand: str, ledger: Ledger, terms: Terms
+) -> None:
+    """Enter what a detector found among the alarms of a brand."""
+    began, at = instant((event.began + 1) * TICK), (event.tick + 1) * TICK
+    id_ = f"{brand}/{event.detector}/{began:%Y-%m-%dT%H:%MZ}"
+    if event.what == "ended":
+        if id_ in signals:
+            signals[id_] = msgspec.structs.replace(signals[id_], ended=instant(at))
+        return
+    # The day before may have closed when an alarm is found again: only its own day is told.
+    day = event.tick // TICKS_A_DAY * DAY
+    balance = terms.balance(brand)
+    seen = view(brand, ledger, at=at, rule=terms.rule, balance=balance, since=day)
+    groups, posts = seen.explain()
+    muted = terms.planned(brand, at)
+    signals[id_] = Signal(
+        id=id_,
+        brand=brand,
+        at=began,
+        detector=event.detector,
+        channel="digest" if muted else event.channel,
+        why=why(event),
+        numbers={name: round(number, _DIGITS) for name, number in event.numbers.items()},
+        posts=posts,
+        moved=groups,
+        muted=muted,
+        version=terms.version,
+    )

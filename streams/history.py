@@ -1,0 +1,263 @@
+"""A history: what the index and its detectors say of mentions, all at once and offline.
+
+The same rows, ledgers and watch as a worker's, in one book in which no day closes: a closed day
+says what its rows say, so that makes no difference, and no post can come late.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.domain.book import Book
+from streams.domain.brands import Brand
+from streams.domain.evidence import Floats
+from streams.domain.ledger import Ledger
+from streams.domain.row import DAY, HOUR, KINDS, LABELS, day_of, instant
+from streams.domain.stories import Chapter, Shocks, Story, quiet, shares
+from streams.domain.track import TICK, TICKS_A_DAY, Track
+from streams.domain.trust import Reading as Numbers
+from streams.domain.trust import Rule
+from streams.domain.tuning import Tuning
+from streams.domain.view import shock
+from streams.domain.watch import Terms, Watch
+from streams.pipeline import millis, row_of
+from streams.records import Incident, Mention, Reading, Shock, Signal
+
+TICKS_AN_HOUR = HOUR // TICK
+_READ = ("index", "low", "high", "capital", "mood", "mood_loss")
+_NUMBERS = ("index", "low", "high", "capital", "mood", "mood_loss", "shock_loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrandHistory:
+    """A brand over time: readings at the end of each hour, and posts by hour.
+
+    Attributes:
+        brand: its id.
+        name: what it is called.
+        at: when each reading was due, milliseconds, shape (n,): so are those that follow.
+        index: 0 to 100; `low` and `high` bound it at 95 %, without `enough` it is unknown.
+        capital: points, before anything is taken off.
+        mood: points; where it is below the capital, some of the difference is taken off.
+        mood_loss: points that the mood takes off.
+        shock_loss: points that leak stories take off.
+        hours: beginnings of the hours with posts, milliseconds, shape (m,).
+        negative: posts of each hour by likeliest sentiment, shape (m,), as are those that follow.
+    """
+
+    brand: str
+    name: str
+    at: NDArray[np.int64]
+    index: Floats
+    low: Floats
+    high: Floats
+    capital: Floats
+    mood: Floats
+    mood_loss: Floats
+    shock_loss: Floats
+    enough: NDArray[np.bool_]
+    hours: NDArray[np.int64]
+    negative: NDArray[np.int64]
+    neutral: NDArray[np.int64]
+    positive: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class History:
+    """All that mentions come to.
+
+    Attributes:
+        brands: those that were mentioned.
+        readings: at the end of each hour in which a brand was mentioned.
+        signals: every alarm.
+        incidents: every leak story.
+        alarms: raises the alarms again, with other constants.
+    """
+
+    brands: list[BrandHistory]
+    readings: list[Reading]
+    signals: list[Signal]
+    incidents: list[Incident]
+    alarms: Callable[[Tuning], list[Signal]] = field(repr=False)
+
+
+def replay(
+    mentions: Iterable[Mention],
+    *,
+    brands: Sequence[Brand],
+    rule: Rule | None = None,
+    tuning: Tuning | None = None,
+    on_day: Callable[[date], None] = lambda _: None,
+) -> History:
+    """Return the history of mentions, in whatever order they come.
+
+    Args:
+        mentions: as `judge` writes them.
+        brands: whom they may be about; their balance and planned events count.
+        rule: constants of the index.
+        tuning: constants of the detectors.
+        on_day: told of each day that was looked at.
+    """
+    known = {brand.id: brand for brand in brands}
+    terms = Terms(
+        rule=rule or Rule(),
+        tuning=tuning or Tuning(),
+        balance=lambda brand: known[brand].balance,
+        planned=lambda brand, at: known[brand].planned(instant(at)),
+    )
+    book = Book(terms)
+    for mention in mentions:
+        if mention.deleted or mention.brand in known:
+            _enter(book, mention)
+    return _History(book, terms, known, on_day).tell()
+
+
+def _enter(book: Book, mention: Mention) -> None:
+    at = millis(mention.at)
+    if mention.deleted:
+        book.delete(mention.post, at)
+    else:
+        row = row_of(mention, at, book.terms.rule.weights)
+        book.put(mention.brand, mention.post, row)
+
+
+class _Seen(NamedTuple):
+    """Readings of a brand at the ends of some hours."""
+
+    at: NDArray[np.int64]
+    numbers: Mapping[str, NDArray[Any]]
+
+
+class _History:
+    """A book that is full, looked at from its first day to its last."""
+
+    def __init__(
+        self,
+        book: Book,
+        terms: Terms,
+        brands: Mapping[str, Brand],
+        on_day: Callable[[date], None],
+    ) -> None:
+        self._ledgers = {
+            brand: ledger for brand, ledger in sorted(book.ledgers.items()) if ledger.days
+        }
+        self._terms, self._brands, self._on_day = terms, brands, on_day
+        self._book = book
+        self._until = (book.latest() // HOUR + 1) * TICKS_AN_HOUR
+        self._chapters = lru_cache(maxsize=1)(self._chapters_of)
+        self._seen: dict[str, list[_Seen]] = {brand: [] for brand in self._ledgers}
+
+    def tell(self) -> History:
+        """Return the history."""
+        signals = self._signals(self._terms, self._look)
+        brands = [self._brand(brand) for brand in self._ledgers]
+        return History(
+            brands=brands,
+            readings=sorted(
+                (one for brand in brands for one in self._readings(brand)),
+                key=lambda one: (one.at, one.brand),
+            ),
+            signals=signals,
+            incidents=sorted(
+                (
+                    one
+                    for brand, ledger in self._ledgers.items()
+                    for one in self._told(brand, ledger)
+                ),
+                key=lambda one: (one.first_seen, one.incident),
+            ),
+            alarms=lambda tuning: self._signals(replace(self._terms, tuning=tuning)),
+        )
+
+    def _signals(self, terms: Terms, look: Any = None) -> list[Signal]:
+        found = Watch(terms, self._ledgers, look).step(self._until) if self._ledgers else []
+        return sorted(found, key=lambda one: (one.at, one.id))
+
+    def _look(self, brands: Sequence[str], first: int, _: Track, seen: Numbers) -> None:
+        """Keep the readings at the ends of hours, from the brand's first one on."""
+        ticks = first + np.arange(seen.index.shape[1])
+        kept = (ticks + 1) % TICKS_AN_HOUR == 0
+        at = (ticks[kept] + 1) * TICK
+        for i, brand in enumerate(brands):
+            numbers = {name: getattr(seen, name)[i, kept] for name in (*_NUMBERS, "enough")}
+            self._seen[brand].append(_Seen(at, numbers))
+        self._on_day(instant(first // TICKS_A_DAY * DAY).date())
+
+    def _brand(self, brand: str) -> BrandHistory:
+        hours, counts = _volume(self._ledgers[brand])
+        seen = self._seen[brand]
+        at = np.concatenate([one.at for one in seen])
+        heard = at > hours[0]
+        numbers = {
+            name: np.concatenate([one.numbers[name] for one in seen])[heard]
+            for name in (*_NUMBERS, "enough")
+        }
+        volume = dict(zip(LABELS, counts, strict=True))
+        name = self._brands[brand].name
+        return BrandHistory(brand=brand, name=name, at=at[heard], hours=hours, **numbers, **volume)
+
+    def _readings(self, brand: BrandHistory) -> Iterable[Reading]:
+        """Yield the readings at the ends of the hours with posts."""
+        due = np.flatnonzero(np.isin(brand.at - HOUR, brand.hours))
+        version = self._terms.rule.version
+        for i in due.tolist():
+            numbers = {name: round(float(getattr(brand, name)[i]), 6) for name in _READ}
+            yield Reading(
+                brand=brand.brand,
+                at=instant(int(brand.at[i])),
+                enough=bool(brand.enough[i]),
+                shocks=self._shocks(brand.brand, int(brand.at[i]), float(brand.shock_loss[i])),
+                version=version,
+                **numbers,
+            )
+
+    def _shocks(self, brand: str, at: int, points: float) -> tuple[Shock, ...]:
+        if not points:
+            return ()
+        chapters = self._chapters(brand, day_of(at - 1))
+        parts = shares(chapters, at, self._terms.rule.shocks)
+        return tuple(shock(brand, name, points * part) for name, part in parts.items())
+
+    def _chapters_of(self, brand: str, day: int) -> list[Chapter]:
+        ledger = self._ledgers[brand]
+        page = ledger.page(day)
+        return page.chapters if page else [quiet(one) for one in ledger.carry(day * DAY).stories]
+
+    def _told(self, brand: str, ledger: Ledger) -> Iterable[Incident]:
+        stories = {story.name: story for story in ledger.stories()}
+        for story in stories.values():
+            yield incident(brand, story, now=self._until * TICK, shocks=self._terms.rule.shocks)
+
+
+def _volume(ledger: Ledger) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the hours with posts, and their posts by label, shape (labels, hours)."""
+    days = [ledger.rows(day) for day in sorted(ledger.days)]
+    hour = np.concatenate([rows.at for rows in days]) // HOUR
+    label = np.concatenate([rows.label for rows in days])
+    hours, code = np.unique(hour, return_inverse=True)
+    counts = [np.bincount(code[label == one], minlength=len(hours)) for one in range(len(LABELS))]
+    return hours * HOUR, np.array(counts)
+
+
+def incident(brand: str, story: Story, *, now: int, shocks: Shocks) -> Incident:
+    """Return a leak story as it goes to a file or a topic."""
+    quiet = now - story.last > shocks.gap * HOUR
+    return Incident(
+        incident=f"{brand}/{story.name}",
+        brand=brand,
+        status="quiet" if quiet else "open",
+        severity=story.severity(shocks),
+        credibility=round(story.credibility(shocks), 6),
+        kinds=(KINDS[story.kind],),
+        first_seen=instant(story.first),
+        last_seen=instant(story.last),
+        mentions=story.mentions,
+        authors=story.authors,
+        evidence=(f"{story.witnesses} independent witnesses", f"on {', '.join(story.sources)}"),
+        posts=story.posts,
+    )
