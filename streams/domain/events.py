@@ -77,11 +77,13 @@ def _why_leak(numbers: dict[str, float]) -> str:
     )
 
 
-def _over_score(numbers: dict[str, float]) -> str:
-    return (
-        f"Over: complaints are as usual again (score {numbers['score']:.1f}, "
-        f"below {_amount(numbers['threshold'])})"
-    )
+def _over_authors(numbers: dict[str, float]) -> str:
+    return f"Over: no more people complain than usual {_score(numbers)}"
+
+
+def _over_share(numbers: dict[str, float]) -> str:
+    usual = f"{numbers['expected']:.0%}"
+    return f"Over: no more posts are negative than the usual {usual} {_score(numbers)}"
 
 
 def _over_drop(numbers: dict[str, float]) -> str:
@@ -114,6 +116,11 @@ def _span(hours: float) -> str:
     return f"{hours * 60:.0f} minutes" if hours < 2 else f"{hours:.0f} hours"  # noqa: PLR2004
 
 
+def _score(numbers: dict[str, float]) -> str:
+    score, below = numbers["score"], _amount(numbers["threshold"])
+    return f"(score {score:.1f}, below {below})"
+
+
 def _groups(count: float) -> str:
     return f"{count:.0f} independent group{'' if count == 1 else 's'} of witnesses"
 
@@ -125,8 +132,8 @@ _WHY: dict[Detector, Callable[[dict[str, float]], str]] = {
     "leak": _why_leak,
 }
 _OVER: dict[Detector, Callable[[dict[str, float]], str]] = {
-    "negative_authors": _over_score,
-    "negative_share": _over_score,
+    "negative_authors": _over_authors,
+    "negative_share": _over_share,
     "index_drop": _over_drop,
     "leak": _over_leak,
 }

@@ -76,10 +76,10 @@ class Tuning:
 
     odds: float = 2.0
     """The rise of the odds of a negative post that the test of the share is built for."""
-    share_page: float = 12.0
+    share_page: float = 15.0
     """Score at which the share of negative posts pages; see `page`. Higher than there: a share that
     turns while the number of complaints stays usual is less urgent."""
-    share_ticket: float = 8.0
+    share_ticket: float = 9.0
     """Score at which it opens a ticket."""
     share_life: float = 14 * 24.0
     """Hours in which the weight of the past in the usual share halves."""
