@@ -30,6 +30,7 @@ _COMMANDS = {
         _Entry("demo", "demo", "Play a sample crisis: broker, worker, posts and a live view."),
         _Entry("worker", "worker", "Run one worker: judge posts, keep the trust index."),
         _Entry("feed", "feed", "Publish posts from JSON Lines files."),
+        _Entry("backtest", "backtest", "Replay a history, and see what would have paged."),
         _Entry("classify", "classify", "Judge posts from a JSON Lines file, without Kafka."),
         _Entry("topics", "app", "Show, create and verify the topics."),
         _Entry("rejected", "app", "List, show and replay posts that could not be judged."),

@@ -1,0 +1,108 @@
+"""The report of a backtest: one page that needs nothing beside it, neither network nor script."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from streams.domain.row import DAY
+from streams.history import BrandHistory
+from streams.records import Incident, Signal
+from streams.report import words
+from streams.report.scales import clock, day, stamp
+from streams.report.tradeoff import tradeoff
+from streams.report.view import BrandView, brand_view, scale_of
+from streams.sweep import Crisis, Point, Rate
+
+_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+)
+"""Whatever a post could smuggle in, the page runs our script alone and asks nobody for anything."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a report is about."""
+
+    brands: Sequence[BrandHistory]
+    signals: Sequence[Signal]
+    incidents: Sequence[Incident]
+    points: Sequence[Point]
+    """What the settings in use came to: all brands first."""
+    wish: Rate
+    crises: Sequence[Crisis] = ()
+    swept: Sequence[Point] = ()
+    """What other thresholds would have come to."""
+    posts: int = 0
+    bad: int = 0
+    """Lines that are no posts."""
+    model: str = ""
+    version: str = ""
+    """Of the index."""
+
+
+def page(subject: Subject) -> str:
+    """Return the report as HTML."""
+    scale = scale_of(subject.brands)
+    views = [_view(number, one, subject) for number, one in enumerate(subject.brands)]
+    names = {one.brand: one.name for one in subject.brands}
+    whole = next(point for point in subject.points if point.brand is None)
+    script = _asset("hover.js")
+    html: str = _template().render(
+        subject=subject,
+        brands=views,
+        ticks=scale.ticks(),
+        since=(clock(scale.start), stamp(scale.start)),
+        until=(clock(scale.end), stamp(scale.end)),
+        days=f"{day(scale.start)} to {day(scale.end)}",
+        headline=words.headline(subject.signals, names, scale.length / DAY),
+        budget=words.budget(whole, subject.wish),
+        tradeoff=tradeoff(subject.swept, subject.wish) if subject.swept else None,
+        style=_asset("style.css"),
+        script=script,
+        policy=f"{_POLICY}; script-src 'sha256-{_digest(script)}'",
+    )
+    return html
+
+
+def _view(number: int, brand: BrandHistory, subject: Subject) -> BrandView:
+    return brand_view(
+        number,
+        brand,
+        scale_of(subject.brands),
+        signals=[one for one in subject.signals if one.brand == brand.brand],
+        incidents=[one for one in subject.incidents if one.brand == brand.brand],
+        crises=[one for one in subject.crises if one.brand == brand.brand],
+    )
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader(__name__, "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"compact": _compact, "many": words.count}
+    return environment.get_template("page.html")
+
+
+def _compact(value: Any) -> str:
+    """Return JSON without blanks; the template escapes it like any other string."""
+    return _encode(value).decode()
+
+
+def _asset(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text("utf-8").strip()
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
