@@ -13,7 +13,7 @@ from yarl import URL
 
 from streams.security import faust_credentials
 from streams.settings import Settings
-from streams.tables import Books
+from streams.tables import Books, Tables
 from streams.transport import AS_IS, Fence, Stall, Transport, check_faust
 from streams.worker import Worker
 
@@ -59,6 +59,7 @@ def create_app(worker: Worker, *, die: Die, transport: type[Transport] = Transpo
     app = worker.app = faust.App(settings.kafka.group, **options(settings))
     worker.table = Books(app, name=TABLE, partitions=settings.kafka.partitions)
     app.tables.add(worker.table)
+    app.tables.follows = "follow" in settings.worker.stages
     app.transport = _wire(transport, app, worker)
     batches = {
         "judge": (worker.topics.posts, worker.judge_batch),
@@ -100,6 +101,7 @@ def options(settings: Settings) -> Mapping[str, Any]:
         "key_serializer": "raw",
         "value_serializer": "raw",
         "store": "memory://",
+        "TableManager": Tables,
         "web_enabled": False,
         "logging_config": {"version": 1, "disable_existing_loggers": False},
         **({"datadir": worker.data_dir} if worker.data_dir else {}),
@@ -146,7 +148,13 @@ def _beside(app: faust.App, worker: Worker, *, die: Die) -> None:
         worker.metrics.rebalanced()
         worker.own()
 
-    for task in (worker.keep_beating, worker.keep_watching, worker.keep_looking):
+    tasks = (
+        worker.keep_beating,
+        worker.keep_watching,
+        worker.keep_looking,
+        worker.keep_asking,
+    )
+    for task in tasks:
         app.task(_or_die(task, die=die))
     # Once when it is known what moved away, and again when what came is recovered.
     app.on_partitions_assigned.connect(own, weak=False)

@@ -27,6 +27,7 @@ from mode.utils.futures import notify
 from yarl import URL
 
 from streams.errors import InputError
+from streams.offsets import Offsets
 
 TESTED = ((0, 15, 2), (0, 16, 0))
 """Faust versions that this file was tested with: from the first to before the second."""
@@ -231,7 +232,7 @@ class Stall:
                 self._die(f"{tp} has stood at offset {offset} for {now - since:.0f} s; start again")
 
 
-class Consumer(driver.Consumer):  # type: ignore[misc]
+class Consumer(Offsets, driver.Consumer):  # type: ignore[misc]
     """Faust's consumer, with chunks and a gate."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -13,6 +13,7 @@ from faust.transport.drivers import aiokafka as driver
 
 from streams.commands.worker import stop_quietly
 from streams.errors import RejectedError
+from streams.offsets import Offsets
 from streams.records import Sentiment, Verdict
 from streams.run import run
 from streams.settings import load_settings
@@ -59,7 +60,7 @@ class Plain(NamedTuple):
     headers: Sequence[tuple[str, bytes]]
 
 
-class FaustConsumer(driver.Consumer):  # type: ignore[misc]
+class FaustConsumer(Offsets, driver.Consumer):  # type: ignore[misc]
     """Faust's own consumer, with what the worker asks a consumer for."""
 
     gate = Gate()
