@@ -14,7 +14,7 @@ from yarl import URL
 from streams.security import faust_credentials
 from streams.settings import Settings
 from streams.tables import Books, Tables
-from streams.transport import AS_IS, Fence, Stall, Transport, check_faust
+from streams.transport import AS_IS, Fence, Rival, Stall, Transport, check_faust
 from streams.worker import Worker
 
 FENCE_SHARE = 0.7
@@ -60,7 +60,7 @@ def create_app(worker: Worker, *, die: Die, transport: type[Transport] = Transpo
     worker.table = Books(app, name=TABLE, partitions=settings.kafka.partitions)
     app.tables.add(worker.table)
     app.tables.follows = "follow" in settings.worker.stages
-    app.transport = _wire(transport, app, worker)
+    app.transport = _wire(transport, app, worker, die=die)
     batches = {
         "judge": (worker.topics.posts, worker.judge_batch),
         "follow": (worker.topics.mentions, worker.follow_batch),
@@ -108,7 +108,7 @@ def options(settings: Settings) -> Mapping[str, Any]:
     }
 
 
-def _wire(transport: type[Transport], app: faust.App, worker: Worker) -> Transport:
+def _wire(transport: type[Transport], app: faust.App, worker: Worker, *, die: Die) -> Transport:
     topics = worker.topics
     return transport(
         app,
@@ -117,6 +117,7 @@ def _wire(transport: type[Transport], app: faust.App, worker: Worker) -> Transpo
         targets=(topics.mentions, topics.rejected, topics.trust, topics.changelog),
         chunk=worker.settings.worker.chunk,
         fence=worker.fence,
+        rival=Rival(worker.settings.kafka.session_timeout, die=die),
         on_expired=worker.metrics.expired,
     )
 
