@@ -40,7 +40,7 @@ UNKNOWN_MEMBER, FENCED_INSTANCE = 25, 82
 """Kafka's codes for a member that is gone, and for one whose name another one took."""
 
 POLL = 0.2
-"""Longest that a fetch waits for records, in seconds."""
+"""Longest that a fetch waits for records, here and at the broker, in seconds."""
 
 log = logging.getLogger("trustwatch")
 
@@ -264,6 +264,12 @@ class Rival(Guard):
 
 class Member(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The member of the group, in a thread of its own: tells `Rival` what the group says."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust's 1.5 s hold up whatever is to be fetched next: the first posts after a recovery.
+        consumer._fetch_max_wait_ms = int(POLL * 1000)  # noqa: SLF001
+        return consumer
 
     async def on_start(self) -> None:  # noqa: D102
         await super().on_start()

@@ -148,6 +148,13 @@ class Coordinator:
         self.pushed.append(exc)
 
 
+async def test_a_fetch_waits_no_longer_at_the_broker_than_here(consumer: Consumer) -> None:
+    member = Member(consumer, thread_loop=asyncio.get_running_loop())
+    client = member._create_consumer(loop=member.thread_loop)
+    assert client._fetch_max_wait_ms == 200
+    await client.stop()
+
+
 @pytest.fixture
 def rival(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return what a worker says when it ends, a line for each reason."""
