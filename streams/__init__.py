@@ -9,6 +9,7 @@ A post arrives on the topic `posts`. Read these files in this order to follow it
     transport   hands records to the stages in gap-free chunks, and sends in batches
     pipeline    judge: parse, match brands, classify; follow: enter the mention; watch: read
     domain      brands, rows, ledgers, books and the index: pure, without Kafka or clock
+    closing     which days may close, and what the broker is asked for that (`offsets`)
     tables      the books as a Faust table, rebuilt from its changelog
     worker      carries batches through the stages and counts what it does
     app         where Kafka meets the stages

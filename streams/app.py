@@ -13,9 +13,9 @@ from yarl import URL
 
 from streams.security import faust_credentials
 from streams.settings import Settings
-from streams.tables import Books
+from streams.tables import Books, Tables
 from streams.topics import TABLE
-from streams.transport import AS_IS, Fence, Stall, Transport, check_faust
+from streams.transport import AS_IS, Fence, Rival, Stall, Transport, check_faust
 from streams.worker import Worker
 
 FENCE_SHARE = 0.7
@@ -61,7 +61,8 @@ def create_app(worker: Worker, *, die: Die, transport: type[Transport] = Transpo
         app, new_book=worker.new_book, name=TABLE, partitions=settings.kafka.partitions
     )
     app.tables.add(worker.table)
-    app.transport = _wire(transport, app, worker)
+    app.tables.follows = "follow" in settings.worker.stages
+    app.transport = _wire(transport, app, worker, die=die)
     batches = {
         "judge": (worker.topics.posts, worker.judge_batch),
         "follow": (worker.topics.mentions, worker.follow_batch),
@@ -102,13 +103,14 @@ def options(settings: Settings) -> Mapping[str, Any]:
         "key_serializer": "raw",
         "value_serializer": "raw",
         "store": "memory://",
+        "TableManager": Tables,
         "web_enabled": False,
         "logging_config": {"version": 1, "disable_existing_loggers": False},
         **({"datadir": worker.data_dir} if worker.data_dir else {}),
     }
 
 
-def _wire(transport: type[Transport], app: faust.App, worker: Worker) -> Transport:
+def _wire(transport: type[Transport], app: faust.App, worker: Worker, *, die: Die) -> Transport:
     topics = worker.topics
     return transport(
         app,
@@ -123,6 +125,7 @@ def _wire(transport: type[Transport], app: faust.App, worker: Worker) -> Transpo
         ),
         chunk=worker.settings.worker.chunk,
         fence=worker.fence,
+        rival=Rival(worker.settings.kafka.session_timeout, die=die),
         on_expired=worker.metrics.expired,
     )
 
@@ -154,7 +157,13 @@ def _beside(app: faust.App, worker: Worker, *, die: Die) -> None:
         worker.metrics.rebalanced()
         worker.own()
 
-    for task in (worker.keep_beating, worker.keep_watching, worker.keep_looking):
+    tasks = (
+        worker.keep_beating,
+        worker.keep_watching,
+        worker.keep_looking,
+        worker.keep_asking,
+    )
+    for task in tasks:
         app.task(_or_die(task, die=die))
     # Once when it is known what moved away, and again when what came is recovered.
     app.on_partitions_assigned.connect(own, weak=False)

@@ -4,10 +4,34 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import faust
+from faust.tables import TableManager
 from faust.types import TP
 
 from streams.domain.book import Book, Entry
 from streams.transport import AS_IS, Out, Producer
+
+
+class Tables(TableManager):  # type: ignore[misc]
+    """Faust's manager of tables; only a worker that follows reads the changelog.
+
+    The others know of the table too, since any worker may be the one that shares out partitions.
+    Would they subscribe to its changelog, they would be given partitions of it, apart from those of
+    the mentions that belong to them.
+    """
+
+    follows = True
+
+    async def on_start(self) -> None:
+        """Start at once: Faust waits for a second, but agents have registered their topics."""
+        await self._update_channels()
+        await self.recovery.start()
+
+    async def _update_channels(self) -> None:
+        if self.follows:
+            await super()._update_channels()
+            return
+        self._tables_finalized.set()
+        self._tables_registered.set()
 
 
 class Books(faust.Table):  # type: ignore[misc]

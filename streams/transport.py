@@ -8,6 +8,7 @@ neither compacted nor, as a rule, written in transactions:
 - Gate: each source partition is delivered from the committed offset on, without a gap;
 - chunks: a run of records is one Faust message, and only an unbroken run of chunks is committed;
 - Fence: a worker that was frozen for longer than its session writes nothing more;
+- Rival: of two workers with one name, one ends and says so;
 - sends are idempotent, and made in batches of our own.
 """
 
@@ -16,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import faust
@@ -27,14 +29,18 @@ from mode.utils.futures import notify
 from yarl import URL
 
 from streams.errors import InputError
+from streams.offsets import Offsets
 
 TESTED = ((0, 15, 2), (0, 16, 0))
 """Faust versions that this file was tested with: from the first to before the second."""
 
 AS_IS = "trustwatch-as-is"
 
+UNKNOWN_MEMBER, FENCED_INSTANCE = 25, 82
+"""Kafka's codes for a member that is gone, and for one whose name another one took."""
+
 POLL = 0.2
-"""Longest that a fetch waits for records, in seconds."""
+"""Longest that a fetch waits for records, here and at the broker, in seconds."""
 
 log = logging.getLogger("trustwatch")
 
@@ -167,11 +173,8 @@ class Gate:
         return reached
 
 
-class Fence:
-    """Tells a worker that was frozen for too long before it writes anything.
-
-    Armed by the first beat: joining a group can take longer than the limit.
-    """
+class Guard:
+    """Ends the process when something takes too long."""
 
     def __init__(
         self,
@@ -183,7 +186,15 @@ class Fence:
         self._limit = limit
         self._die = die
         self._clock = clock
-        self._last: float | None = None
+
+
+class Fence(Guard):
+    """Tells a worker that was frozen for too long before it writes anything.
+
+    Armed by the first beat: joining a group can take longer than the limit.
+    """
+
+    _last: float | None = None
 
     def beat(self) -> None:
         """Say that the event loop is alive."""
@@ -203,24 +214,14 @@ class Fence:
             )
 
 
-class Stall:
+class Stall(Guard):
     """Notices chunks that were delivered and are never finished.
 
     Whatever drops a chunk between the gate and its agent, posts would wait until the next restart;
     so it is made at once.
     """
 
-    def __init__(
-        self,
-        limit: float,
-        *,
-        die: Callable[[str], Any],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._limit = limit
-        self._die = die
-        self._clock = clock
-        self._since: dict[tuple[Any, int], float] = {}
+    _since: Mapping[tuple[Any, int], float] = MappingProxyType({})
 
     def check(self, unfinished: Mapping[Any, int]) -> None:
         """Call `die` when a partition has stood at the same unfinished offset for too long."""
@@ -231,12 +232,76 @@ class Stall:
                 self._die(f"{tp} has stood at offset {offset} for {now - since:.0f} s; start again")
 
 
-class Consumer(driver.Consumer):  # type: ignore[misc]
+class Rival(Guard):
+    """Notices that another worker was started under the same name.
+
+    The group gives the place of a name to whoever joined last and then knows nothing of the one
+    before, which joins again: the two would take turns, and neither would ever work. A session that
+    expired ends in the same way, but it takes a whole session each time: that is the limit.
+    """
+
+    _forgotten: Mapping[str, float] = MappingProxyType({})
+
+    def unknown(self, member: str) -> None:
+        """Take note that the group no longer knows us as this member."""
+        now = self._clock()
+        recent = {m: at for m, at in self._forgotten.items() if now - at < self._limit}
+        self._forgotten = {member: now, **recent}
+        if len(self._forgotten) > 1:
+            self.taken()
+
+    def taken(self) -> None:
+        """Call `die`, since another worker has our name."""
+        self._die(
+            "another worker runs under the same name and has taken this one's place in the group: "
+            "give each a worker.instance of its own (by default: host, metrics port and stages)"
+        )
+
+    def refused(self, reason: object) -> None:
+        """Call `die` when the group does not want us: Faust would wait, and never say so."""
+        self._die(f"the group of consumers does not take this worker: {reason}; start it again")
+
+
+class Member(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """The member of the group, in a thread of its own: tells `Rival` what the group says."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust's 1.5 s hold up whatever is to be fetched next: the first posts after a recovery.
+        consumer._fetch_max_wait_ms = int(POLL * 1000)  # noqa: SLF001
+        return consumer
+
+    async def on_start(self) -> None:  # noqa: D102
+        await super().on_start()
+        self._group = group = self._consumer._coordinator  # noqa: SLF001 -- nobody hands it out
+        self._ask, self._push = group._send_req, group._push_error_to_user  # noqa: SLF001
+        group._send_req, group._push_error_to_user = self._answered, self._pushed  # noqa: SLF001
+
+    async def _answered(self, request: Any) -> Any:
+        """Send a request to the group's coordinator, and look at what it answers."""
+        member = self._group.member_id
+        answer = await self._ask(request)
+        code = getattr(answer, "error_code", 0)
+        if code == UNKNOWN_MEMBER and member:
+            self.transport.rival.unknown(member)
+        elif code == FENCED_INSTANCE:
+            self.transport.rival.taken()
+        return answer
+
+    def _pushed(self, exc: Exception) -> Any:
+        self.transport.rival.refused(exc)
+        return self._push(exc)
+
+
+class Consumer(Offsets, driver.Consumer):  # type: ignore[misc]
     """Faust's consumer, with chunks and a gate."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.gate = Gate()
+
+    def _new_consumer_thread(self) -> Member:
+        return Member(self, loop=self.loop, beacon=self.beacon)
 
     @property
     def _wiring(self) -> "Transport":
@@ -414,6 +479,7 @@ class Transport(driver.Transport):  # type: ignore[misc]
         targets: topics that are written to.
         chunk: most records in a chunk.
         fence: what stops a worker that was frozen.
+        rival: what stops a worker whose name another one has.
         on_expired: told how many records were gone before they were read.
     """
 
@@ -429,6 +495,7 @@ class Transport(driver.Transport):  # type: ignore[misc]
         targets: Iterable[str],
         chunk: int,
         fence: Fence,
+        rival: Rival,
         on_expired: Callable[[int], None] = lambda _: None,
     ) -> None:
         super().__init__(urls, app)
@@ -436,6 +503,7 @@ class Transport(driver.Transport):  # type: ignore[misc]
         self.targets = tuple(targets)
         self.chunk = chunk
         self.fence = fence
+        self.rival = rival
         self.on_expired = on_expired
 
     def records(self, message: Any) -> Sequence[Any]:

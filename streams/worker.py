@@ -6,7 +6,7 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +15,10 @@ from typing import Any, Literal
 
 import faust
 import msgspec
+from aiokafka.errors import KafkaError
 
 from streams.brands import BrandsFile
+from streams.closing import Closing
 from streams.domain.book import Book, Entry
 from streams.domain.brands import Brand
 from streams.domain.evidence import Weights
@@ -36,6 +38,8 @@ from streams.transport import Consumer, Fence, Out, Producer, Stall
 
 BEAT = 0.25
 """Seconds between two beats of the event loop."""
+ASK = 1.0
+"""Seconds between two questions to the broker whether a day may close."""
 LOOK = 5.0
 """Seconds between two looks at the lag."""
 SILENCE = 60.0
@@ -67,9 +71,19 @@ class Worker:
     app: faust.App = field(init=False)
     table: Books = field(init=False)
     dirty: set[str] = field(default_factory=set)
+    closing: Closing = field(init=False)
     _looked: float = 0.0
     _homes: dict[str, int] = field(default_factory=dict)
     _known: dict[str, Brand] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Have the days close by the settings."""
+        self.closing = Closing(
+            posts=self.topics.posts,
+            mentions=self.topics.mentions,
+            partitions=self.settings.kafka.partitions,
+            close_after=int(self.settings.trust.close_after_hours * HOUR),
+        )
 
     @property
     def producer(self) -> Producer:
@@ -116,11 +130,11 @@ class Worker:
         for mention, row in out.changes:
             self.metrics.mentioned(mention.brand, LABELS[row.label], leak=row.leak)
             self.metrics.delayed(now - row.at / 1000)
-        await self._close_days(partition)
+        await self._close_days(partition, entered=run[-1].offset + 1)
 
-    async def _close_days(self, partition: int) -> None:
-        rule, book = self.settings.trust, self.table.book(partition)
-        day = book.ripe(close_after=int(rule.close_after_hours * HOUR), idle_after=rule.idle_after)
+    async def _close_days(self, partition: int, *, entered: int) -> None:
+        book, idle_after = self.table.book(partition), self.settings.trust.idle_after
+        day = self.closing.day(partition, book, idle_after=idle_after, entered=entered)
         if day is None:
             return
         await self.signal(book, book.watch.step((day + 1) * TICKS_A_DAY))
@@ -157,6 +171,14 @@ class Worker:
             if self.settings.trust.clock == "wall" and time.monotonic() - aired > SILENCE:
                 aired = time.monotonic()
                 self.own()
+
+    async def keep_asking(self) -> None:
+        """Ask the broker whether days that are ripe may close, for as long as the app runs."""
+        while not self.app.should_stop:
+            await asyncio.sleep(ASK)
+            # Without an answer they stay open; asked again in a moment.
+            with suppress(KafkaError, TimeoutError):
+                await self.closing.ask(self.consumer, self.table.books)
 
     async def watch(self) -> float:
         """Publish what is new; return the seconds to wait for the next time."""

@@ -214,6 +214,24 @@ def test_sigterm_finishes_what_was_begun_and_a_restart_goes_on_from_there(place:
     assert until(lambda: place.get("/readyz")[0] == 200)
 
 
+def test_of_two_workers_with_one_name_one_ends_and_names_the_setting(place: Place) -> None:
+    place.create_topics()
+    same = {"TRUSTWATCH_WORKER_INSTANCE": "twin", "TRUSTWATCH_METRICS_PORT": "0"}
+    first = place.start(**same)
+    place.send(post(1))
+    assert until(lambda: _counted(place) == 1), place.log()
+    second = place.start(**same)
+
+    def ended() -> list[int | None]:
+        return [code for code in (first.poll(), second.poll()) if code is not None]
+
+    assert until(lambda: bool(ended())), place.log()
+    assert "give each a worker.instance of its own" in place.log()
+    place.send(post(2))
+    assert until(lambda: _counted(place) == 2), place.log()
+    assert ended() == [1]
+
+
 def test_a_worker_without_its_topics_says_what_to_run(place: Place) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "streams", "worker"],

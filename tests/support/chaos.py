@@ -44,6 +44,8 @@ A day stays open for 72 hours of it, at 50 s a run for 25 s: an outage of a work
 as one in earnest must be shorter than `trust.close_after_hours`.
 """
 OPEN_HOURS = 72
+PATIENCE = 60.0
+"""Seconds to wait for something that no longer goes on."""
 IDLE = 8.0
 """Seconds without mentions after which a source holds no day open."""
 NAMES = [
@@ -192,6 +194,8 @@ class Found:
     mentions_written: int = 0
     lost: int = 0
     doubled: int = 0
+    behind: int = 0
+    """Records of posts and mentions that the group had not committed in the end."""
     lost_to_closing: int = 0
     """Of those lost, the ones whose day had closed before they came."""
     sums_differ: int = 0
@@ -209,7 +213,7 @@ class Found:
     @property
     def exact(self) -> bool:
         """Whether nothing was lost, doubled or different."""
-        wrong = (self.lost, self.doubled, self.sums_differ, self.workers_differ)
+        wrong = (self.lost, self.doubled, self.sums_differ, self.workers_differ, self.behind)
         return not any(wrong) and not self.letters_missing and not self.late
 
 
@@ -322,18 +326,20 @@ class Run:
                 worker.kill()
         self.found.starts = sum(worker.starts for worker in self.workers)
 
-    def _settle(self, timeout: float = 60.0) -> None:
-        """Return when the group has nothing left to read."""
-        end = time.monotonic() + timeout
-        calm = 0
-        while calm < 3:
-            assert time.monotonic() < end, f"still {self._lag()} records behind: see {self.folder}"
+    def _settle(self) -> None:
+        """Return when the group has nothing left to read, or reads nothing more for a minute."""
+        calm, least, end = 0, sys.maxsize, time.monotonic() + PATIENCE
+        while calm < 3 and time.monotonic() < end:
             time.sleep(0.7)
             try:
-                calm = calm + 1 if self._lag() == 0 else 0
+                self.found.behind = self._lag()
             except KafkaError:
                 calm = 0
-        self.say("all is worked off")
+                continue
+            calm = 0 if self.found.behind else calm + 1
+            if self.found.behind < least:
+                least, end = self.found.behind, time.monotonic() + PATIENCE
+        self.say(f"still {self.found.behind} behind" if calm < 3 else "all is worked off")
 
     def _await_work(self, timeout: float = 90.0) -> None:
         """Return when the first posts are worked off: faults before that hit nothing."""
@@ -377,8 +383,8 @@ class Run:
             for day in book.ledgers[b].closed
         }
         found.lost_to_closing = _lost_in(expected, rebuilt, closed)
-        mine, found.late = self._dumped()
-        found.workers_differ = sum(_differences(expected, mine))
+        mine, found.late, twice = self._dumped()
+        found.workers_differ = twice + sum(_differences(expected, mine))
         found.letters = len(bad)
         letters = {
             (int(h["source_partition"]), int(h["source_offset"]))
@@ -390,25 +396,31 @@ class Run:
         )
         found.rows_left = sum(len(b.rows) for book in books.values() for b in book.ledgers.values())
 
-    def _dumped(self) -> tuple[Totals, int]:
-        """Return what the workers themselves hold, and how many mentions came too late."""
+    def _dumped(self) -> tuple[Totals, int, int]:
+        """Return what the workers hold, how many mentions came too late, brands held twice."""
         totals: Totals = {}
-        late = 0
+        late = twice = 0
+        for dump in self._dumps():
+            late += dump["late"]
+            for books in dump["partitions"].values():
+                for brand, hours in books.items():
+                    twice += brand in totals
+                    totals[brand] = {int(hour): sums for hour, sums in hours.items()}
+        return totals, late, twice
+
+    def _dumps(self) -> Iterator[Any]:
         for worker in self.workers:
             if not worker.running or worker.popen is None:
                 continue
             path = self.folder / f"books-{worker.popen.pid}.json"
             worker.signal(signal.SIGUSR2)
-            end = time.monotonic() + 10
-            while not path.exists() and time.monotonic() < end:
+            end = time.monotonic() + PATIENCE
+            while not path.exists() and worker.running and time.monotonic() < end:
                 time.sleep(0.05)
-            dump = json.loads(path.read_bytes())
-            late += dump["late"]
-            for books in dump["partitions"].values():
-                for brand, hours in books.items():
-                    assert brand not in totals, f"{brand} is in two workers"
-                    totals[brand] = {int(hour): sums for hour, sums in hours.items()}
-        return totals, late
+            if path.exists():
+                yield json.loads(path.read_bytes())
+            else:
+                self.say(f"{worker.name} does not say what it holds")
 
     def _read(self, topic: str) -> list[Any]:
         with _reader(self.kafka.bootstrap) as reader:
@@ -592,6 +604,7 @@ def describe(found: Found) -> str:
         lost=found.lost,
         lost_to_closing=found.lost_to_closing,
         doubled=found.doubled,
+        behind=found.behind,
         sums_differ=found.sums_differ,
         workers_differ=found.workers_differ,
         late=found.late,

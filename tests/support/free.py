@@ -3,7 +3,9 @@
 Its verdicts are a function of the text alone, so that a run can be computed again offline.
 """
 
+import os
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +15,7 @@ from faust.transport.drivers import aiokafka as driver
 
 from streams.commands.worker import stop_quietly
 from streams.errors import RejectedError
+from streams.offsets import Offsets
 from streams.records import Sentiment, Verdict
 from streams.run import run
 from streams.settings import load_settings
@@ -59,7 +62,7 @@ class Plain(NamedTuple):
     headers: Sequence[tuple[str, bytes]]
 
 
-class FaustConsumer(driver.Consumer):  # type: ignore[misc]
+class FaustConsumer(Offsets, driver.Consumer):  # type: ignore[misc]
     """Faust's own consumer, with what the worker asks a consumer for."""
 
     gate = Gate()
@@ -81,8 +84,19 @@ class FaustTransport(Transport):
         return [Plain(*where, message.key, message.value, message.headers or ())]
 
 
+def end_with(parent: int) -> None:
+    """End this process once its parent is gone, even by SIGKILL.
+
+    PR_SET_PDEATHSIG follows the thread that started us, and a supervisor's may end before.
+    """
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
 def main() -> None:
     """Run a worker with the settings of the environment."""
+    threading.Thread(target=end_with, args=[os.getppid()], daemon=True).start()
     stop_quietly()
     pause = next((float(arg[8:]) for arg in sys.argv if arg.startswith("--pause=")), 0.0)
     transport = FaustTransport if "--faust" in sys.argv else Transport

@@ -1,7 +1,9 @@
 """Our consumer, without Kafka: which acknowledgements count, and what is handed over."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import faust
 import pytest
@@ -10,7 +12,7 @@ from mode import Service
 from yarl import URL
 
 from streams import transport
-from streams.transport import Fence, Transport
+from streams.transport import Fence, Member, Rival, Transport
 from tests.unit.test_transport import run
 
 SOURCE, OTHER = TP("posts", 0), TP("changelog", 0)
@@ -47,6 +49,7 @@ def consumer() -> Consumer:
         targets=[],
         chunk=3,
         fence=Fence(1.0, die=lambda _: None),
+        rival=Rival(1.0, die=lambda _: None),
     )
     app.topics.acks_enabled_for = lambda _: True
     made = Consumer(app.transport, callback=id, on_partitions_revoked=id, on_partitions_assigned=id)
@@ -127,3 +130,73 @@ async def test_the_gate_opens_with_a_seek_to_where_it_opens(consumer: Consumer) 
     consumer.committed = 5
     await consumer.perform_seek()
     assert consumer.sought == (SOURCE, 5), "what was fetched meanwhile was dropped"
+
+
+class Coordinator:
+    """The group's coordinator, which answers every request with a code."""
+
+    def __init__(self, code: int, member: str) -> None:
+        self.code, self.member_id = code, member
+        self.pushed: list[Exception] = []
+
+    async def _send_req(self, _: object) -> Any:
+        """Answer."""
+        return SimpleNamespace(error_code=self.code)
+
+    def _push_error_to_user(self, exc: Exception) -> None:
+        """Keep an error for who asks."""
+        self.pushed.append(exc)
+
+
+async def test_a_fetch_waits_no_longer_at_the_broker_than_here(consumer: Consumer) -> None:
+    member = Member(consumer, thread_loop=asyncio.get_running_loop())
+    client = member._create_consumer(loop=member.thread_loop)
+    assert client._fetch_max_wait_ms == 200
+    await client.stop()
+
+
+@pytest.fixture
+def rival(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what a worker says when it ends, a line for each reason."""
+    died: list[str] = []
+    monkeypatch.setattr(consumer.transport, "rival", Rival(45.0, die=died.append))
+    return died
+
+
+async def watched(consumer: Consumer, coordinator: Coordinator) -> Coordinator:
+    """Return a coordinator, watched by a member of its group."""
+    member = Member(consumer, thread_loop=asyncio.get_running_loop())
+    client = SimpleNamespace(_coordinator=coordinator, start=AsyncMock())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(member, "_create_consumer", lambda **_: client)
+        await member.on_start()
+    return coordinator
+
+
+async def test_a_member_whose_place_is_taken_twice_has_a_rival(
+    consumer: Consumer, rival: list[str]
+) -> None:
+    coordinator = await watched(consumer, Coordinator(25, "me-1"))
+    await coordinator._send_req("heartbeat")
+    coordinator.member_id = ""
+    await coordinator._send_req("join")
+    assert rival == []
+    coordinator.member_id = "me-2"
+    await coordinator._send_req("heartbeat")
+    assert "worker.instance" in rival[0]
+
+
+async def test_a_member_that_is_fenced_has_a_rival(consumer: Consumer, rival: list[str]) -> None:
+    coordinator = await watched(consumer, Coordinator(82, ""))
+    await coordinator._send_req("join")
+    assert "worker.instance" in rival[0]
+
+
+async def test_an_error_that_faust_would_never_show_ends_the_worker(
+    consumer: Consumer, rival: list[str]
+) -> None:
+    coordinator = await watched(consumer, Coordinator(0, "me-1"))
+    await coordinator._send_req("heartbeat")
+    coordinator._push_error_to_user(PermissionError("not for you"))
+    assert "not for you" in rival[0]
+    assert len(coordinator.pushed) == 1

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import InputError
-from streams.transport import TESTED, Admitted, Fence, Gate, Stall, check_faust
+from streams.transport import TESTED, Admitted, Fence, Gate, Rival, Stall, check_faust
 
 TP = ("posts", 0)
 
@@ -196,6 +196,25 @@ def test_a_worker_that_stood_still_too_long_writes_nothing() -> None:
     clock.now = 5.1
     fence.check()
     assert "stood still for 5.1 s" in died[0]
+
+
+def test_a_worker_that_is_forgotten_twice_within_a_session_has_a_rival() -> None:
+    clock, died = Clock(), list[str]()
+    rival = Rival(45.0, die=died.append, clock=clock)
+    rival.unknown("me-1")
+    rival.unknown("me-1")
+    clock.now = 45.0
+    rival.unknown("me-2")
+    assert died == [], "a session that expired, twice"
+    clock.now = 50.0
+    rival.unknown("me-3")
+    assert "worker.instance" in died[0]
+
+
+def test_a_worker_that_the_group_refuses_says_why() -> None:
+    died = list[str]()
+    Rival(45.0, die=died.append).refused("GroupAuthorizationFailedError")
+    assert "GroupAuthorizationFailedError" in died[0]
 
 
 def test_a_chunk_that_is_never_finished_ends_the_worker() -> None:
