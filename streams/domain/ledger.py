@@ -266,7 +266,7 @@ class Ledger:
 
 def carried(carry: Carry | None, *, to: int, rule: Rule) -> Carry:
     """Return what is known of the days before, as of a later instant, the end of a day."""
-    if carry is None:
+    if carry is None or (carry.blank and carry.at <= to):
         return Carry(to)
     silent = (to - carry.at) // DAY
     if silent <= 0:
@@ -284,9 +284,12 @@ def carried(carry: Carry | None, *, to: int, rule: Rule) -> Carry:
 def _carry(page: Page, praise: float, rule: Rule) -> Carry:
     """Return what is known when the day of a page ends."""
     end = (page.day + 1) * DAY
+    known = page.known(end)
+    if known.blank:
+        return Carry(end)
     stories = [chapter.story for chapter in page.chapters]
     return msgspec.structs.replace(
-        page.known(end),
+        known,
         at=end,
         sums=tuple((page.grown[-1] * decay(DAY, rule)).tolist()),
         praise=(*page.brought.praise, praise)[-rule.caps.praise_days :],

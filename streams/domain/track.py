@@ -84,9 +84,7 @@ def _hear(laid: Track, i: int, page: Page, first: int, rule: Rule) -> None:
     laid.sums[i] = page.sums(ends, rule)
 
 
-def _tell(
-    laid: Track, i: int, chapters: Sequence[Chapter], ends: Instants, shocks: Shocks
-) -> None:
+def _tell(laid: Track, i: int, chapters: Sequence[Chapter], ends: Instants, shocks: Shocks) -> None:
     """Enter the stories of a brand."""
     laid.severity[i], laid.witnesses[i] = _gravest(chapters, ends, shocks)
     laid.kept[i] = kept(chapters, ends, shocks)
