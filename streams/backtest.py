@@ -1,13 +1,11 @@
 """A backtest: posts from files through the judge and the fold, offline, into files and a report."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from itertools import islice
-from math import isfinite
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -18,7 +16,7 @@ from streams.domain.tuning import Tuning
 from streams.errors import InputError, RejectedError
 from streams.feed import Bad, Item, Place, Reader
 from streams.history import History, replay
-from streams.pipeline import Judge, millis
+from streams.pipeline import Judge, Judged, millis
 from streams.records import Incident, Mention, Reading, Signal, Verdict
 from streams.settings import Settings
 from streams.sweep import Point, Watched
@@ -61,9 +59,9 @@ class Tally:
 
     lines: int = 0
     posts: int = 0
-    """Posts that are not deletions; those with one id are one."""
+    """Posts, those with one id being one."""
     again: int = 0
-    """Lines that have the id of a post before them."""
+    """Lines that have the id of a line before them: deletions, repeats, newer versions."""
     bad: int = 0
     mentions: int = 0
     first: int | None = None
@@ -184,19 +182,23 @@ def judged(
         complain(bad)
 
     lines = _lines(reader, tally, refuse)
-    with asyncio.Runner() as runner:
-        while batch := list(islice(lines, _BATCH)):
-            out = runner.run(judge(batch))
-            for letter in out.letters:
-                refuse(Bad(letter.record.place, f"{letter.reason}: {letter.detail}"))
-            places = {line.offset: line.place for line in batch}
-            for mention in out.mentions:
-                if not _sound(mention):
-                    refuse(Bad(places[mention.offset], "the model gave no probabilities for it"))
-                    continue
-                tally.span(mention)
-                yield mention
-            report(tally)
+    while batch := list(islice(lines, _BATCH)):
+        out = _result(judge(batch))
+        for letter in out.letters:
+            refuse(Bad(letter.record.place, f"{letter.reason}: {letter.detail}"))
+        for mention in out.mentions:
+            tally.span(mention)
+            yield mention
+        report(tally)
+
+
+def _result(judging: Coroutine[Any, Any, Judged]) -> Judged:
+    """Run a coroutine that has nothing to wait for; an event loop would only cost time."""
+    try:
+        judging.send(None)
+    except StopIteration as done:
+        return cast("Judged", done.value)
+    raise RuntimeError("offline, nothing can be waited for")
 
 
 def _lines(reader: Reader, tally: Tally, refuse: Callable[[Bad], None]) -> Iterator[Line]:
@@ -212,18 +214,8 @@ def _lines(reader: Reader, tally: Tally, refuse: Callable[[Bad], None]) -> Itera
             yield Line(item.place, item.value, millis(item.created_at), number)
 
 
-def _sound(mention: Mention) -> bool:
-    """Tell whether a mention has numbers that can be added up."""
-    if mention.deleted:
-        return True
-    felt = mention.sentiment
-    return felt is not None and isfinite(
-        felt.negative + felt.neutral + felt.positive + mention.leak
-    )
-
-
 def at_once(classifier: Classifier) -> Callable[..., Awaitable[Any]]:
-    """Return a classifier as the judge takes it; offline nothing else waits for the event loop."""
+    """Return a classifier as the judge takes it: it answers without waiting."""
 
     async def classify(texts: Sequence[str]) -> list[Verdict | RejectedError]:
         return classifier.classify(texts)

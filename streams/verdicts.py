@@ -5,7 +5,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeGuard
 
 import msgspec
 
@@ -126,7 +126,7 @@ class Kept:
 
     def _keep(self, said: dict[bytes, Verdict | RejectedError]) -> None:
         """Write verdicts; what was refused is cheap to refuse again."""
-        rows = [(key, _seal(one)) for key, one in said.items() if isinstance(one, Verdict)]
+        rows = [(key, _seal(one)) for key, one in said.items() if _is_sound(one)]
         if self._file is None or not rows:
             return
         try:
@@ -173,6 +173,14 @@ def _select(file: sqlite3.Connection, keys: Sequence[bytes]) -> Iterator[tuple[b
         query = f"SELECT key, value FROM verdicts WHERE key IN ({marks})"  # noqa: S608 -- only marks
         for key, value in file.execute(query, some):
             yield key, _unseal(value)
+
+
+def _is_sound(one: Verdict | RejectedError) -> TypeGuard[Verdict]:
+    """Tell whether this is a verdict; one without probabilities is none that could be read."""
+    if isinstance(one, RejectedError):
+        return False
+    felt = one.sentiment
+    return all(0 <= share <= 1 for share in (felt.negative, felt.neutral, felt.positive, one.leak))
 
 
 def _seal(verdict: Verdict) -> bytes:

@@ -245,20 +245,25 @@ def _summary(
     took: float,
 ) -> Iterator[str]:
     """Yield the lines to print at the end."""
-    from streams.report.tradeoff import tradeoff  # noqa: PLC0415 -- beside its neighbours
+    from streams.domain.tuning import Tuning  # noqa: PLC0415 -- beside its neighbours
+    from streams.report.tradeoff import tradeoff  # noqa: PLC0415
 
-    again = f", {tally.again:,} lines repeat an id" if tally.again else ""
-    bad = f", {tally.bad:,} lines passed over" if tally.bad else ""
+    again = f", {_count(tally.again, 'repeated id')}" if tally.again else ""
+    bad = f", {_count(tally.bad, 'line')} passed over" if tally.bad else ""
     yield (
-        f"{tally.posts:,} posts{again}{bad}; {tally.mentions:,} mentions; "
-        f"{kept.judged:,} texts judged, {kept.found:,} known; {took:.1f} s"
+        f"{_count(tally.posts, 'post')}{again}{bad}; {_count(tally.mentions, 'mention')}; "
+        f"{_count(kept.judged, 'text')} judged, {kept.found:,} known; {took:.1f} s"
     )
     yield from _columns(
         [("brand", "posts", "index", "pages", "tickets", "digests"), *folded.rows()]
     )
     if task.sweep:
-        yield tradeoff(points[1], task.wish).advice
+        yield tradeoff(points[1], task.wish, used=Tuning().page).advice
     yield f"Report: {task.out / 'report.html'}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what if number == 1 else f'{what}s'}"
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

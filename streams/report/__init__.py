@@ -11,6 +11,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from streams.domain.row import DAY
+from streams.domain.tuning import Tuning
 from streams.history import BrandHistory
 from streams.records import Incident, Signal
 from streams.report import words
@@ -40,6 +41,8 @@ class Subject:
     crises: Sequence[Crisis] = ()
     swept: Sequence[Point] = ()
     """What other thresholds would have come to."""
+    threshold: float = Tuning().page
+    """The page threshold in use."""
     posts: int = 0
     bad: int = 0
     """Lines that are no posts."""
@@ -64,7 +67,9 @@ def page(subject: Subject) -> str:
         days=f"{day(scale.start)} to {day(scale.end)}",
         headline=words.headline(subject.signals, names, scale.length / DAY),
         budget=words.budget(whole, subject.wish),
-        tradeoff=tradeoff(subject.swept, subject.wish) if subject.swept else None,
+        tradeoff=tradeoff(subject.swept, subject.wish, used=subject.threshold)
+        if subject.swept
+        else None,
         style=_asset("style.css"),
         script=script,
         policy=f"{_POLICY}; script-src 'sha256-{_digest(script)}'",

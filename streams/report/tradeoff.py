@@ -41,6 +41,7 @@ class Line(NamedTuple):
     rate: str
     seen: str
     delay: str
+    used: bool
     chosen: bool
 
 
@@ -65,16 +66,16 @@ class Tradeoff:
     crises: int
 
 
-def tradeoff(points: Sequence[Point], wish: Rate) -> Tradeoff:
+def tradeoff(points: Sequence[Point], wish: Rate, *, used: float) -> Tradeoff:
     """Return the picture of a sweep, all brands together."""
     whole = sorted((one for one in points if one.brand is None), key=lambda one: one.threshold or 0)
     best = advised(points, wish)
     right = ceiling(_SPAN * max([wish.daily, *(one.daily for one in whole)]))
     longest = ceiling(max((one.delay or 0.0 for one in whole), default=0.0))
     return Tradeoff(
-        advice=advice(best, wish, highest=whole[-1]),
+        advice=advice(best, wish, highest=whole[-1], used=used),
         dots=_dots(whole, right, longest, best),
-        lines=[_line(one, chosen=one == best) for one in whole],
+        lines=[_line(one, used=used, chosen=one == best) for one in whole],
         across=[
             Mark(_across(part * right, right), f"{part * right:.3g}") for part in (0, 0.1, 0.4, 1)
         ],
@@ -124,7 +125,7 @@ def _title(one: Point) -> str:
     return f"{one.false} false pages, {_SPAN * one.daily:.2g} for a brand in 90 days"
 
 
-def _line(one: Point, *, chosen: bool) -> Line:
+def _line(one: Point, *, used: float, chosen: bool) -> Line:
     return Line(
         threshold=f"{one.threshold:g}",
         pages=one.pages,
@@ -133,5 +134,6 @@ def _line(one: Point, *, chosen: bool) -> Line:
         rate=f"{_SPAN * one.daily:.2f}",
         seen=f"{one.seen} of {one.crises}",
         delay="missed" if one.delay is None else f"{one.delay:.1f} h",
+        used=one.threshold == used,
         chosen=chosen,
     )

@@ -90,18 +90,24 @@ def verdict(point: Point, wish: Rate) -> str:
     return f"The history is too short to prove that the wish is met.{rest}"
 
 
-def advice(best: Point | None, wish: Rate, *, highest: Point) -> str:
-    """Say which threshold meets a wish, or what is left with the highest that was tried."""
+def advice(best: Point | None, wish: Rate, *, highest: Point, used: float) -> str:
+    """Say which thresholds meet a wish, or what is left with the highest that was tried."""
     if best is None:
         left = (
-            f" Of the {count(highest.false, 'page')} that are left with the highest, "
+            f"Of the {count(highest.false, 'page')} that are left with the highest, "
             f"{_number(highest.other)} came from other detectors, which it does not touch."
         )
-        return f"No threshold that was tried keeps to {_per(wish)} in this history.{left}"
-    cost = f" {_seen(best)}" if best.crises else ""
+        return f"No page threshold that was tried keeps to {_per(wish)} in this history. {left}"
+    cost = (
+        f" With {best.threshold:g}: {_seen(best)[0].lower()}{_seen(best)[1:]}"
+        if best.crises
+        else ""
+    )
+    short = bounds(best.false, best.days)[1] > wish.daily
     return (
-        f"A page threshold of {best.threshold:g} is the lowest that was tried which keeps to "
-        f"{_per(wish)} in this history.{cost}"
+        f"Page thresholds from {best.threshold:g} on keep to {_per(wish)} in this history; "
+        f"{used:g} is in use.{cost}"
+        f"{' The history is too short to prove it.' if short else ''}"
     )
 
 

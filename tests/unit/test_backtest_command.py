@@ -285,7 +285,7 @@ def test_a_sweep_is_written_and_an_old_one_removed(
     assert {line["brand"] for line in lines} == {None, "velmora", "ostrane"}
     first = lines[0]
     assert (first["threshold"], first["pages"], first["false"], first["delay"]) == (4, 2, 1, 9)
-    assert "A page threshold of 9" in capsys.readouterr().out
+    assert "Page thresholds from 9 on" in capsys.readouterr().out
     assert "Delay against false pages" in (out / "report.html").read_text("utf-8")
     run(path, "--out", out)
     assert not (out / "sweep.jsonl").exists()

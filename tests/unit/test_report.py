@@ -400,23 +400,25 @@ def test_a_sweep_says_which_threshold_to_take() -> None:
     crisis = Crisis("velmora", BEGAN + 48 * HOUR, BEGAN + 60 * HOUR)
     points = swept(alarms, crisis)
     shown = read(swept=points, crises=[crisis])
-    assert "A page threshold of 9 is the lowest that was tried which keeps to" in shown.text
-    assert "A page saw the crisis, 2.0 h after the beginning." in shown.text
+    assert "Page thresholds from 9 on keep to 1 false page" in shown.text
+    assert "With 9: a page saw the crisis, 2.0 h after the beginning." in shown.text
+    assert "10 is in use." in shown.text
     assert "Delay against false pages" in shown.text
     assert "missed" in shown.text
-    rows = tradeoff(points, Rate(1, 90)).lines
+    rows = tradeoff(points, Rate(1, 90), used=10.0).lines
+    assert [row.threshold for row in rows if row.used] == ["10"]
     assert [row.threshold for row in rows if row.chosen] == ["9"]
 
 
 def test_a_sweep_without_a_crisis_has_one_axis() -> None:
     shown = read(swept=swept(lambda _: [signal(10, detector="leak")]))
-    assert "No threshold that was tried keeps to" in shown.text
+    assert "No page threshold that was tried keeps to" in shown.text
     assert "one came from other detectors" in shown.text
     assert "Median delay" not in shown.text
 
 
 def test_thresholds_that_come_to_nearly_the_same_share_a_dot() -> None:
-    found = tradeoff(swept(lambda _: [signal(10)]), Rate(1, 90))
+    found = tradeoff(swept(lambda _: [signal(10)]), Rate(1, 90), used=10.0)
     assert [dot.label for dot in found.dots] == ["4\N{EN DASH}25"]
 
 

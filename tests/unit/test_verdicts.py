@@ -86,6 +86,17 @@ def test_a_refused_text_is_refused_again(path: Path, told: list[str]) -> None:
         assert isinstance(said[0], RejectedError)
 
 
+def test_a_verdict_without_probabilities_is_not_kept(path: Path, told: list[str]) -> None:
+    class Lost(Counter):
+        def classify(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
+            return [judge(float("nan"), 0.0, -1.0) for _ in texts]
+
+    with closing(Kept(Lost(), path, tell=told.append)) as kept:
+        kept.classify(["one"])
+    assert ask(path, ["one"], told)[1] == ["one"]
+    assert told == []
+
+
 def test_all_heads_of_a_verdict_come_back(path: Path, told: list[str]) -> None:
     rich = Verdict(
         sentiment=judge(1, 0.0, -1.0).sentiment,
