@@ -137,7 +137,7 @@ class Worker:
         day = self.closing.day(partition, book, idle_after=idle_after, entered=entered)
         if day is None:
             return
-        await self.signal(book, book.watch.step((day + 1) * TICKS_A_DAY))
+        await self.signal(partition, book.step((day + 1) * TICKS_A_DAY))
         pending: list[Entry] = []
         for entries in book.close(day):
             pending += entries
@@ -185,12 +185,13 @@ class Worker:
         began = time.monotonic()
         brands, self.dirty = self.dirty, set()
         readings = [one for brand in brands if (one := self.read(brand))]
-        books = [self.table.book(partition) for partition in sorted(self.table.owned())]
-        found = [(book, book.watch.step(until)) for book in books if (until := self._until(book))]
+        books = {partition: self.table.book(partition) for partition in self.table.owned()}
+        untils = {partition: self._until(book) for partition, book in books.items()}
+        found = {p: books[p].step(until) for p, until in untils.items() if until}
         took = time.monotonic() - began
         await self.publish(readings)
-        for book, signals in found:
-            await self.signal(book, signals)
+        for partition, signals in found.items():
+            await self.signal(partition, signals)
         return max(self.settings.trust.tick, took / READING_SHARE)
 
     def _until(self, book: Book) -> int | None:
@@ -202,12 +203,12 @@ class Worker:
             reached = book.latest() or None
         return None if reached is None else (reached - GRACE) // TICK
 
-    async def signal(self, book: Book, signals: Sequence[Signal]) -> None:
-        """Write signals to their topic, and show the alarms."""
-        runs: dict[int, list[Out]] = defaultdict(list)
-        for one in signals:
-            runs[self._home(one.brand)].append(Out(one.brand.encode(), _encode(one)))
-        await self._send(self.topics.signals, runs)
+    async def signal(self, partition: int, signals: Sequence[Signal]) -> None:
+        """Write the signals of a partition to the changelog and to their topic; show the alarms."""
+        book = self.table.book(partition)
+        await self.table.save(partition, book.tell(signals), self.producer)
+        records = [Out(one.brand.encode(), _encode(one)) for one in signals]
+        await self._send(self.topics.signals, {partition: records} if records else {})
         for one in signals:
             self.metrics.signalled(one)
         for brand in {one.brand for one in signals}:
@@ -273,12 +274,17 @@ class Worker:
                 self.own()
 
     def dump(self) -> Path:
-        """Write the exact sums of the books of this worker to its data folder, for comparison."""
-        books = {p: self.table.book(p).totals() for p in sorted(self.table.owned())}
-        late = sum(book.late for book in self.table.books.values())
+        """Write what the books of this worker say to its data folder, for comparison."""
+        books = {partition: self.table.book(partition) for partition in self.table.owned()}
+        told = {
+            "partitions": {p: book.totals() for p, book in books.items()},
+            "ticks": {p: book.watch.tick or 0 for p, book in books.items()},
+            "readings": {b: r for book in books.values() for b, r in book.readings().items()},
+            "late": sum(book.late for book in books.values()),
+        }
         path = Path(self.settings.worker.data_dir or gettempdir()) / f"books-{os.getpid()}.json"
         part = path.with_suffix(".part")
-        part.write_bytes(_encode({"partitions": books, "late": late}))
+        part.write_bytes(_encode(told))
         return part.replace(path)
 
     def health(self) -> Health:

@@ -5,19 +5,20 @@ order and written any number of times; no entry depends on what was there before
 
     r|brand|post   a row                        x|post   the post is deleted
     c|brand|day    what the days of a brand     h|       the last closed day
-                   come to, up to this one
+                   come to, up to this one      s|id     a signal of days that are open
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
 
 from streams.domain.ledger import Carry, Closed, Ledger
-from streams.domain.row import DAY, Row, day_of
+from streams.domain.row import DAY, Row, day_of, instant
 from streams.domain.track import TICKS_A_DAY
 from streams.domain.view import View, view
 from streams.domain.watch import Findings, Terms, Watch
+from streams.records import Signal
 
 Entry = tuple[bytes, bytes | None]
 """A changelog record: key, and value or None for "no more"."""
@@ -25,6 +26,7 @@ Entry = tuple[bytes, bytes | None]
 LONGEST_PAUSE = 1.0
 """Seconds between two mentions beyond which nothing is taken to have arrived."""
 _encode = msgspec.msgpack.encode
+_decode_signal = msgspec.msgpack.Decoder(Signal).decode
 _decode_closed = msgspec.msgpack.Decoder(Closed).decode
 
 
@@ -81,6 +83,7 @@ class Book:
         self.late = 0
         self.progress = Progress()
         self.watch = Watch(self.terms, self.ledgers)
+        self._told: dict[str, Signal] = {}
         self._outdated: dict[bytes, None] = {}
 
     def put(self, brand: str, post: str, row: Row) -> list[Entry]:
@@ -120,6 +123,43 @@ class Book:
             brand, self.ledgers[brand], at=at, rule=terms.rule, balance=terms.balance(brand)
         )
 
+    def step(self, until: int) -> list[Signal]:
+        """Look at all ticks before `until`; return the signals to tell, new, changed or withdrawn.
+
+        The first time, those of all open days: whoever told them may have ended half-way.
+        """
+        first = self.watch.tick is None
+        signals = self.watch.step(until)
+        return signals + self._orphans() if first else signals
+
+    def _orphans(self) -> list[Signal]:
+        """Return the signals that were told and are found no more."""
+        found = {one.id for brand in self.ledgers for one in self.watch.signals(brand)}
+        lost = [one for one in self._told.values() if one.id not in found and self._is_open(one)]
+        return [msgspec.structs.replace(one, withdrawn=True) for one in lost]
+
+    def _is_open(self, signal: Signal) -> bool:
+        """Tell whether rows of open days may still change a signal."""
+        ledger = self.ledgers.get(signal.brand)
+        if ledger is None or ledger.closed is None or signal.ended is None:
+            return True
+        return signal.ended > instant(ledger.closed.carry.at)
+
+    def tell(self, signals: Iterable[Signal]) -> list[Entry]:
+        """Take note of signals; return the entries to write before anybody is told."""
+        entries: list[Entry] = []
+        for one in signals:
+            self._told[one.id] = one
+            entries.append((f"s|{one.id}".encode(), _encode(one)))
+        return entries
+
+    def _hush(self) -> list[Entry]:
+        """Return the removals of the signals that no row can change any more."""
+        final = [one.id for one in self._told.values() if one.withdrawn or not self._is_open(one)]
+        for id_ in final:
+            del self._told[id_]
+        return [(f"s|{id_}".encode(), None) for id_ in final]
+
     def latest(self) -> int:
         """Return the event time of the newest post, 0 if there is none."""
         known = (ledger.latest() for ledger in self.ledgers.values())
@@ -154,7 +194,7 @@ class Book:
         for post in outdated:
             del self.deleted[post]
         removals: list[Entry] = [(f"x|{post}".encode(), None) for post in outdated]
-        yield [(b"h|", b"%d" % day), *removals, *self._sweep()]
+        yield [(b"h|", b"%d" % day), *removals, *self._sweep(), *self._hush()]
 
     def _outlived(self, day: int) -> list[str]:
         """Return the deletions up to a day that no live row needs any more."""
@@ -201,6 +241,8 @@ class Book:
             self._apply_closing(rest.split("|", 1)[0], value)
         elif kind == "x":
             self._apply_deletion(rest, value)
+        elif kind == "s":
+            self._apply_signal(rest, value)
         elif value is not None:
             self._advance(int(value))
 
@@ -234,10 +276,26 @@ class Book:
         for ledger in self.ledgers.values():
             ledger.withdraw(post)
 
+    def _apply_signal(self, id_: str, value: bytes | None) -> None:
+        if value is None:
+            self._told.pop(id_, None)
+        else:
+            self._told[id_] = _decode_signal(value)
+
     def totals(self) -> dict[str, list[int]]:
         """Return the exact sums of `ledger.COUNTS` by brand, to compare books with one another."""
         known = {brand: ledger.latest() for brand, ledger in sorted(self.ledgers.items())}
         return {b: list(carry.counts) for b, carry in known.items() if carry and not carry.blank}
+
+    def readings(self) -> dict[str, list[float]]:
+        """Return by brand the index, and its bounds, as of the brand's newest post."""
+        found = {}
+        for brand, ledger in sorted(self.ledgers.items()):
+            known = ledger.latest()
+            if known and not known.blank:
+                reading = self.view(brand, known.latest + 1).reading
+                found[brand] = [float(n) for n in (reading.index, reading.low, reading.high)]
+        return found
 
     def _ledger(self, brand: str) -> Ledger:
         ledger = self.ledgers.get(brand)

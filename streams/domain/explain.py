@@ -134,7 +134,7 @@ def _incidents(parts: list[_Part], scene: Scene, now: float) -> Iterator[Group]:
         without = sum((_told(part, chapter) for part in parts), np.zeros(scene.sums.shape))
         moved = now - float(scene.index(without, scene.kept / (1 - loss)))
         name = f"{scene.brand}/{chapter.story.name}"
-        yield Group("incident", name, chapter.story.mentions, _round(moved))
+        yield Group("incident", name, chapter.mentions(scene.at), _round(moved))
 
 
 def _told(part: _Part, chapter: Chapter) -> Floats:

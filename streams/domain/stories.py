@@ -113,6 +113,11 @@ class Chapter(NamedTuple):
         going_on = at - self.lasts[known] <= shocks.gap * HOUR
         return np.where(going_on, self.witnesses[known], 0)
 
+    def mentions(self, at: int) -> int:
+        """Return the mentions before an instant."""
+        later = len(self.at) - int(np.searchsorted(self.at, at))
+        return self.story.mentions - later
+
     def loss(self, at: Instants, shocks: Shocks) -> Floats:
         """Return the share of the index that the story takes off at each instant."""
         known = np.searchsorted(self.at, at)

@@ -4,10 +4,11 @@ What it finds is a function of the rows alone. A row that comes late, or goes, h
 at again from the last closed day on; alarms that are found no more are withdrawn.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -28,6 +29,13 @@ AT_ONCE = 512
 """Brands whose ticks are laid side by side: bounds the memory that a step takes."""
 
 _DIGITS = 6
+
+DAY_MARKS = 8
+"""Beginnings of days that a watch can go back to, since most posts that are late are of a day."""
+RECENT_MARKS = 3
+"""Ticks of late that it can go back to."""
+TICKS_A_MARK = 6
+"""Ticks between two of those."""
 
 Ledgers = Mapping[str, Ledger]
 Look = Callable[[Sequence[str], int, Track, Reading], None]
@@ -83,25 +91,27 @@ class Watch:
         self._shown = look
         self._ledgers = ledgers
         self._found: dict[str, Findings] = {}
-        self._spoiled: set[str] = set()
+        self._spoiled: dict[str, int] = {}
+        self._marks: dict[int, dict[str, Findings]] = {}
+        """What was found before some ticks, to go back to: it is never older than its rows."""
 
     def spoil(self, brand: str, at: int) -> None:
         """Say that what was found from an instant on may be wrong."""
-        if brand not in self._found or (self.tick is not None and at // TICK < self.tick):
-            self._spoiled.add(brand)
+        tick = at // TICK
+        if brand not in self._found or self.tick is None or tick < self.tick:
+            self._spoiled[brand] = min(tick, self._spoiled.get(brand, tick))
 
     def step(self, until: int) -> list[Signal]:
         """Look at all ticks before `until`; return the signals that are new or have changed."""
         if self.tick is None:
             # A source that is behind must not take a book back to before its last closing.
             self.tick = max(until, *map(_closing, self._ledgers.values()), 0)
-            self._spoiled.update(self._ledgers)
-        again = self._since_closing(self._spoiled & self._ledgers.keys(), self.tick)
-        changed = self._learn(again)
-        self._spoiled.clear()
+            self._spoiled = dict.fromkeys(self._ledgers, 0)
+        changed = self._again(self.tick)
         if until > self.tick:
-            changed += self._learn(self._look(self._found, self.tick, until))
+            changed += self._learn(self._advance(self._found, self.tick, until))
             self.tick = until
+            self._mark()
         return changed
 
     def close(self, end: int) -> dict[str, Findings]:
@@ -112,17 +122,15 @@ class Watch:
         Args:
             end: the first tick of the next day.
         """
+        self.step(max(end, self.tick or 0))
+        known = self._marks.get(end, self._found if self.tick == end else {})
+        missing = [brand for brand in self._ledgers if brand not in known]
+        closed = {**known, **self._since(dict.fromkeys(missing, 0), end)}
         over = instant(end * TICK)
-        if self.tick is not None and self.tick < end:
-            self.tick = end
-            self._spoiled.update(self._ledgers)
-        for brand, found in self._found.items():
-            self._found[brand] = replace(found, signals=_lasting(found.signals, over))
-        closed = self._since_closing(self._ledgers, end)
-        return {
-            brand: replace(found, signals=_lasting(found.signals, over))
-            for brand, found in closed.items()
-        }
+        self._marks = {tick: mark for tick, mark in self._marks.items() if tick >= end}
+        for some in (self._found, *self._marks.values()):
+            some.update({brand: _lasting(found, over) for brand, found in some.items()})
+        return {brand: _lasting(closed[brand], over) for brand in self._ledgers}
 
     def signals(self, brand: str) -> list[Signal]:
         """Return the alarms of a brand that began in its open days, or are not over."""
@@ -140,17 +148,55 @@ class Watch:
             self._found[brand] = one
         return news
 
-    def _since_closing(self, brands: Iterable[str], until: int) -> dict[str, Findings]:
-        """Look at brands from their last closed day on."""
+    def _again(self, until: int) -> list[Signal]:
+        """Look again at the brands of which something was spoiled."""
+        spoiled = {brand: at for brand, at in self._spoiled.items() if brand in self._ledgers}
+        self._spoiled = {}
+        return self._learn(self._since(spoiled, until))
+
+    def _since(self, spoiled: Mapping[str, int], until: int) -> dict[str, Findings]:
+        """Return what is known of brands before a tick, found anew from some tick of each on."""
         starts: dict[int, dict[str, Findings]] = {}
-        for brand in sorted(brands):
-            ledger = self._ledgers[brand]
-            known = Findings()
-            if closed := ledger.closed:
-                known = Findings(closed.detectors, {one.id: one for one in closed.signals})
-            starts.setdefault(_start(ledger, until), {})[brand] = known
-        looks = [self._look(known, start, until) for start, known in starts.items()]
+        for brand, at in sorted(spoiled.items()):
+            start, known = self._before(brand, at, until)
+            starts.setdefault(start, {})[brand] = known
+        looks = [self._advance(known, start, until) for start, known in sorted(starts.items())]
         return {brand: found for look in looks for brand, found in look.items()}
+
+    def _before(self, brand: str, at: int, until: int) -> tuple[int, Findings]:
+        """Return what was found before a tick that still stands, and up to which tick."""
+        for tick in sorted(self._marks, reverse=True):
+            if tick <= min(at, until) and brand in self._marks[tick]:
+                return tick, self._marks[tick][brand]
+            self._marks[tick].pop(brand, None)
+        ledger = self._ledgers[brand]
+        known = Findings()
+        if closed := ledger.closed:
+            known = Findings(closed.detectors, {one.id: one for one in closed.signals})
+        return _start(ledger, until), known
+
+    def _advance(self, known: Mapping[str, Findings], first: int, last: int) -> dict[str, Findings]:
+        """Return what is known of brands before the tick `last`; add to the marks on the way."""
+        found = dict(known)
+        days = {end for _, end in spans(first, last)}
+        marks = {tick for tick in self._marks if first < tick < last}
+        for begin, end in pairwise([first, *sorted(days | marks)]):
+            found = self._look(found, begin, end)
+            if end in marks or end % TICKS_A_DAY == 0:
+                self._marks.setdefault(end, {}).update(found)
+        self._prune()
+        return found
+
+    def _mark(self) -> None:
+        """Keep what is known now: posts that come late mostly do so within the hour."""
+        if self.tick is not None and self.tick - max(self._marks, default=0) >= TICKS_A_MARK:
+            self._marks[self.tick] = dict(self._found)
+            self._prune()
+
+    def _prune(self) -> None:
+        days = sorted(tick for tick in self._marks if tick % TICKS_A_DAY == 0)[-DAY_MARKS:]
+        others = sorted(tick for tick in self._marks if tick % TICKS_A_DAY)[-RECENT_MARKS:]
+        self._marks = {tick: self._marks[tick] for tick in (*days, *others)}
 
     def _look(self, known: Mapping[str, Findings], first: int, last: int) -> dict[str, Findings]:
         """Return what is known of brands before the tick `last`, from what was before `first`."""
@@ -197,9 +243,13 @@ def _anything(ledgers: Sequence[Ledger], tick: int) -> bool:
     return any(tick // TICKS_A_DAY in ledger.days for ledger in ledgers)
 
 
-def _lasting(signals: Mapping[str, Signal], over: datetime) -> dict[str, Signal]:
-    """Return the alarms that were not over at an instant."""
-    return {id_: one for id_, one in signals.items() if one.ended is None or one.ended > over}
+def _lasting(found: Findings, over: datetime) -> Findings:
+    """Return findings with those alarms alone that were not over at an instant."""
+    signals = found.signals.items()
+    return replace(
+        found,
+        signals={id_: one for id_, one in signals if one.ended is None or one.ended > over},
+    )
 
 
 def _lay(

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams.brands import BrandsFile
 from streams.domain.book import Book
+from streams.domain.copies import copy_key
 from streams.pipeline import millis, row_of
 from streams.records import Mention, Post
 from streams.settings import Settings, load_settings
@@ -96,6 +97,7 @@ class Loop:
                     sentiment=judged.sentiment,
                     leak=judged.leak,
                     is_leak=judged.leak >= Free.leak_threshold,
+                    copy=f"{copy_key(text):016x}",
                     start=match.start,
                     end=match.end,
                     model=Free.name,
@@ -109,8 +111,8 @@ class Loop:
         sends = []
         for record in run:
             mention = _decode_mention(record.value)
-            row = row_of(mention, millis(mention.at))
             book = self._books[record.partition]
+            row = row_of(mention, millis(mention.at), book.terms.rule.weights)
             for key, value in book.put(mention.brand, mention.post, row):
                 send = self._producer.send(
                     self._topics.changelog, value, key=key, partition=record.partition

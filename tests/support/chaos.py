@@ -2,12 +2,13 @@
 
 A run feeds posts at a steady rate while one scenario kills, freezes or scales the workers or the
 broker; a supervisor starts again whatever ended. When all lag is gone, three states must agree in
-every count and every sum: that rebuilt from the changelog, the workers' own, and an offline fold
-of the posts that are on the broker.
+every count and every reading: that rebuilt from the changelog, the workers' own, and an offline
+fold of the posts that are on the broker. The signals on the broker must be those of that fold.
 """
 
 import asyncio
 import json
+import math
 import os
 import random
 import signal
@@ -25,11 +26,15 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
-from msgspec.json import encode
+from msgspec import to_builtins
+from msgspec.json import Decoder, encode
 
 from streams.domain.book import Book
 from streams.domain.brands import Brand, Matcher
+from streams.domain.ledger import COUNTS
+from streams.domain.watch import Watch
 from streams.pipeline import Judge, follow
+from streams.records import Signal
 from streams.settings import Settings, load_settings
 from streams.topics import Topics
 from tests.support.broker import ROOT, Kafka
@@ -55,7 +60,16 @@ NAMES = [
 ]
 BRANDS = tuple(Brand(id=name.lower(), name=name) for name in NAMES)
 
-Totals = dict[str, dict[int, list[int]]]
+KEY = "a key for the tests only"
+"""Of the pseudonyms of authors."""
+AUTHORS = 400
+
+_decode_signal = Decoder(Signal).decode
+
+Totals = dict[str, list[int]]
+"""By brand, the counts of `ledger.COUNTS`."""
+Readings = dict[str, list[float]]
+"""By brand, the index and its bounds as of its newest post."""
 
 
 def brands_file(folder: Path) -> Path:
@@ -79,6 +93,7 @@ def posts(seed: int, count: int) -> Iterator[tuple[bytes, bytes, bytes]]:
             continue
         name = known if chance < 0.02 else f"p{number}"
         post = {"id": name, "created_at": at.isoformat(), "source": rng.choice(("forum", "rss"))}
+        post["author"] = {"id": f"a{rng.randrange(AUTHORS)}"}  # type: ignore[assignment]
         if chance < 0.01:
             post["deleted"] = True  # type: ignore[assignment]
         else:
@@ -196,14 +211,20 @@ class Found:
     doubled: int = 0
     behind: int = 0
     """Records of posts and mentions that the group had not committed in the end."""
-    lost_to_closing: int = 0
-    """Of those lost, the ones whose day had closed before they came."""
     sums_differ: int = 0
+    """Brands whose counts are others in the state that the changelog rebuilds."""
     workers_differ: int = 0
+    """The same in the workers' own state."""
+    readings_differ: int = 0
+    """Readings, of both states, that differ by 1e-9 or more."""
+    signals: int = 0
+    signals_differ: int = 0
+    """Signals that are missing, too many, or other ones."""
     letters: int = 0
     letters_missing: int = 0
     late: int = 0
-    days_closed: int = 0
+    brands_closed: int = 0
+    """Brands with days that closed."""
     rows_left: int = 0
     starts: int = 0
     exits: list[int] = field(default_factory=list)
@@ -213,8 +234,11 @@ class Found:
     @property
     def exact(self) -> bool:
         """Whether nothing was lost, doubled or different."""
-        wrong = (self.lost, self.doubled, self.sums_differ, self.workers_differ, self.behind)
-        return not any(wrong) and not self.letters_missing and not self.late
+        wrong = (
+            *(self.lost, self.doubled, self.behind, self.late, self.letters_missing),
+            *(self.sums_differ, self.workers_differ, self.readings_differ, self.signals_differ),
+        )
+        return not any(wrong)
 
 
 class Run:
@@ -257,6 +281,7 @@ class Run:
             "TRUSTWATCH_BRANDS_FILE": str(brands_file(self.folder)),
             "TRUSTWATCH_WORKER_DATA_DIR": str(self.folder),
             "TRUSTWATCH_METRICS_PORT": "0",
+            "TRUSTWATCH_PRIVACY_KEY": KEY,
             "TRUSTWATCH_TRUST_IDLE_AFTER": str(IDLE),
             "TRUSTWATCH_TRUST_CLOSE_AFTER_HOURS": str(OPEN_HOURS),
         }
@@ -364,10 +389,10 @@ class Run:
             return lag
 
     def _compare(self) -> None:
-        read = {
-            name: self._read(getattr(self.topics, name))
-            for name in ("posts", "mentions", "changelog", "rejected")
-        }
+        held = self._held()
+        time.sleep(1)  # for signals on their way to the broker
+        names = ("posts", "mentions", "changelog", "rejected", "signals")
+        read = {name: self._read(getattr(self.topics, name)) for name in names}
         found = self.found
         found.posts, found.mentions_written = len(read["posts"]), len(read["mentions"])
         expected, bad, found.mentions = asyncio.run(_offline(read["posts"]))
@@ -375,38 +400,48 @@ class Run:
         for record in read["changelog"]:
             books[record.partition].apply(record.key, record.value)
         rebuilt = {brand: t for book in books.values() for brand, t in book.totals().items()}
-        found.lost, found.doubled, found.sums_differ = _differences(expected, rebuilt)
-        closed = {
-            (b, day)
-            for book in books.values()
-            for b in book.ledgers
-            for day in book.ledgers[b].closed
-        }
-        found.lost_to_closing = _lost_in(expected, rebuilt, closed)
-        mine, found.late, twice = self._dumped()
-        found.workers_differ = twice + sum(_differences(expected, mine))
-        found.letters = len(bad)
-        letters = {
-            (int(h["source_partition"]), int(h["source_offset"]))
-            for h in (dict(record.headers) for record in read["rejected"])
-        }
-        found.letters_missing = len(bad ^ letters)
-        found.days_closed = sum(
-            len(b.closed) for book in books.values() for b in book.ledgers.values()
-        )
-        found.rows_left = sum(len(b.rows) for book in books.values() for b in book.ledgers.values())
+        found.lost, found.doubled, found.sums_differ = _differences(expected.totals(), rebuilt)
+        found.late = held.late
+        found.workers_differ = held.twice + sum(_differences(expected.totals(), held.totals))
+        again = {brand: r for book in books.values() for brand, r in book.readings().items()}
+        wanted = expected.readings()
+        found.readings_differ = _far(wanted, held.readings) + _far(wanted, again)
+        self._compare_signals(expected, held, read["signals"])
+        self._compare_letters(bad, read["rejected"])
+        ledgers = [ledger for book in books.values() for ledger in book.ledgers.values()]
+        found.brands_closed = sum(ledger.closed is not None for ledger in ledgers)
+        found.rows_left = sum(len(rows) for ledger in ledgers for rows in ledger.days.values())
 
-    def _dumped(self) -> tuple[Totals, int, int]:
-        """Return what the workers hold, how many mentions came too late, brands held twice."""
-        totals: Totals = {}
-        late = twice = 0
+    def _compare_signals(self, expected: Book, held: "Held", records: list[Any]) -> None:
+        """Compare the signals on the broker with those of the offline fold, up to the same tick."""
+        told = {one.id: one for one in map(_decode_signal, (r.value for r in records))}
+        there = {id_: one for id_, one in told.items() if not one.withdrawn}
+        due: dict[str, Signal] = {}
+        for tick, brands in held.ticks:
+            ledgers = {b: expected.ledgers[b] for b in brands if b in expected.ledgers}
+            due |= {one.id: one for one in Watch(expected.terms, ledgers).step(tick)}
+        self.found.signals = len(due)
+        self.found.signals_differ = sum(
+            not _alike(due.get(id_), there.get(id_)) for id_ in due.keys() | there.keys()
+        )
+
+    def _compare_letters(self, bad: set[tuple[int, int]], records: list[Any]) -> None:
+        headers = (dict(record.headers) for record in records)
+        letters = {(int(h["source_partition"]), int(h["source_offset"])) for h in headers}
+        self.found.letters = len(bad)
+        self.found.letters_missing = len(bad ^ letters)
+
+    def _held(self) -> "Held":
+        """Return what the workers hold."""
+        held = Held()
         for dump in self._dumps():
-            late += dump["late"]
-            for books in dump["partitions"].values():
-                for brand, hours in books.items():
-                    twice += brand in totals
-                    totals[brand] = {int(hour): sums for hour, sums in hours.items()}
-        return totals, late, twice
+            held.late += dump["late"]
+            held.readings |= dump["readings"]
+            for partition, totals in dump["partitions"].items():
+                held.twice += len(totals.keys() & held.totals.keys())
+                held.totals |= totals
+                held.ticks.append((dump["ticks"][partition], set(totals)))
+        return held
 
     def _dumps(self) -> Iterator[Any]:
         for worker in self.workers:
@@ -460,21 +495,25 @@ def _create_topics(settings: Settings) -> None:
     )
 
 
-async def _offline(records: list[Any]) -> tuple[Totals, set[tuple[int, int]], int]:
-    """Judge and fold posts without Kafka: the totals, the bad records, the mentions."""
+async def _offline(records: list[Any]) -> tuple[Book, set[tuple[int, int]], int]:
+    """Judge and fold posts without Kafka: the book, the bad records, the number of mentions."""
     free, matcher = Free(), Matcher(BRANDS)
 
     async def classify(texts: Any) -> Any:
         return free.classify(texts)
 
     judge = Judge(
-        matcher=lambda: matcher, classify=classify, model=free.name, threshold=free.leak_threshold
+        matcher=lambda: matcher,
+        classify=classify,
+        model=free.name,
+        threshold=free.leak_threshold,
+        key=KEY.encode(),
     )
     judged = await judge(records)
     book = Book()
     follow([_Wire(encode(mention)) for mention in judged.mentions], book, heard=0.0)
     bad = {(letter.record.partition, letter.record.offset) for letter in judged.letters}
-    return book.totals(), bad, len(judged.mentions)
+    return book, bad, len(judged.mentions)
 
 
 @dataclass(frozen=True)
@@ -482,27 +521,55 @@ class _Wire:
     value: bytes
 
 
+@dataclass
+class Held:
+    """What workers hold."""
+
+    totals: Totals = field(default_factory=dict)
+    readings: Readings = field(default_factory=dict)
+    ticks: list[tuple[int, set[str]]] = field(default_factory=list)
+    """The first tick that was not looked at, and the brands that it is about."""
+    late: int = 0
+    """Mentions that came too late."""
+    twice: int = 0
+    """Brands that two workers hold."""
+
+
 def _differences(expected: Totals, found: Totals) -> tuple[int, int, int]:
-    """Return posts lost, posts doubled, and hours whose sums differ."""
+    """Return posts lost, posts doubled, and brands whose counts differ."""
     lost = doubled = differ = 0
     for brand in expected.keys() | found.keys():
-        one, other = expected.get(brand, {}), found.get(brand, {})
-        for hour in one.keys() | other.keys():
-            a, b = one.get(hour, [0] * 7), other.get(hour, [0] * 7)
-            lost += max(0, sum(a[4:]) - sum(b[4:]))
-            doubled += max(0, sum(b[4:]) - sum(a[4:]))
-            differ += a != b
+        one, other = (totals.get(brand, [0] * len(COUNTS)) for totals in (expected, found))
+        posts, theirs = sum(one[:3]), sum(other[:3])
+        lost += max(0, posts - theirs)
+        doubled += max(0, theirs - posts)
+        differ += one != other
     return lost, doubled, differ
 
 
-def _lost_in(expected: Totals, found: Totals, closed: set[tuple[str, int]]) -> int:
-    """Return the posts lost on closed days."""
+def _far(expected: Readings, found: Readings) -> int:
+    """Return how many readings differ."""
     return sum(
-        max(0, sum(sums[4:]) - sum(found.get(brand, {}).get(hour, [0] * 7)[4:]))
-        for brand, hours in expected.items()
-        for hour, sums in hours.items()
-        if (brand, hour // 24) in closed
+        brand not in found or max(map(abs, map(float.__sub__, numbers, found[brand]))) >= 1e-9
+        for brand, numbers in expected.items()
     )
+
+
+def _alike(one: Signal | None, other: Signal | None) -> bool:
+    """Tell whether two signals are the same, floating point numbers to 1e-9."""
+    if one is None or other is None:
+        return False
+    return _same(to_builtins(one), to_builtins(other))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-8)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
 
 
 def kills(run: Run) -> None:
@@ -602,11 +669,12 @@ def describe(found: Found) -> str:
     """Return one line on a run."""
     counts = Counter(
         lost=found.lost,
-        lost_to_closing=found.lost_to_closing,
         doubled=found.doubled,
         behind=found.behind,
         sums_differ=found.sums_differ,
         workers_differ=found.workers_differ,
+        readings_differ=found.readings_differ,
+        signals_differ=found.signals_differ,
         late=found.late,
     )
     verdict = "exact" if found.exact else "WRONG"
@@ -615,6 +683,7 @@ def describe(found: Found) -> str:
         f"{found.posts} posts, {found.mentions} mentions ({found.mentions_written} written), "
         + ", ".join(f"{name} {number}" for name, number in counts.items())
         + f"; {found.letters} letters ({found.letters_missing} missing), "
-        f"{found.days_closed} brand days closed, {found.rows_left} rows open, "
+        f"{found.signals} signals, {found.brands_closed} brands with closed days, "
+        f"{found.rows_left} rows open, "
         f"{found.starts} starts, exits {found.exits}, {found.seconds} s"
     )
