@@ -1,0 +1,11 @@
+"""Without the extra `train`, the examples in modules that need it are not run."""
+
+from importlib.util import find_spec
+from typing import Final
+
+TRAINING: Final = ("base", "batches", "export", "fit", "network", "train", "validate", "vocabulary")
+NEEDED: Final = ("torch", "onnx", "sklearn", "wordfreq")
+
+collect_ignore = (
+    [f"{name}.py" for name in TRAINING] if any(find_spec(name) is None for name in NEEDED) else []
+)

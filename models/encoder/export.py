@@ -1,0 +1,278 @@
+"""Makes a model folder of a training: `python -m models.encoder.export RUN --data DIR --out DIR`.
+
+The network becomes ONNX, its matrices become bytes, its embedding rows become bytes with a scale
+each; the answers of the small network are then calibrated on the validation rows of the mix, and
+compared with those of the network that was trained. Needs the extra `train`.
+"""
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.transformers import optimizer
+from onnxruntime.transformers.fusion_options import FusionOptions
+from rich.console import Console
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from models.encoder import drafts, fit, manifest, mix, network, validate
+from models.encoder.heads import PLACES, WIDTH
+from models.encoder.onnx import open_encoder, probabilities
+from models.encoder.text import write
+from streams.errors import InputError
+
+Floats = NDArray[np.float32]
+
+OPSET: Final = 17
+_HALF: Final = 0.5
+_TABLE: Final = 2
+"""Dimensions of the table of the pieces."""
+
+
+class _Alone(nn.Module):  # type: ignore[misc] # torch has no types here
+    """A network that reads posts of one length: nothing is filled up, so there is no mask."""
+
+    def __init__(self, inner: network.Encoder) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        scores, embedding = self.inner(ids, torch.ones_like(ids))
+        return scores, embedding
+
+
+def trace(net: network.Encoder, to: Path) -> None:
+    """Write a network as ONNX."""
+    ids = torch.arange(32).reshape(2, 16) % net.bert.config.vocab_size
+    axes = {"ids": {0: "posts", 1: "pieces"}, "scores": {0: "posts"}, "embedding": {0: "posts"}}
+    with warnings.catch_warnings():
+        # The tracer warns of every shape that it takes for a constant; the parity check decides.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Alone(net).eval(),
+            (ids,),
+            str(to),
+            input_names=["ids"],
+            output_names=["scores", "embedding"],
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+
+
+def fuse(source: Path, to: Path, *, heads: int, hidden: int) -> None:
+    """Join the operators that ONNX Runtime has in one piece."""
+    options = FusionOptions("bert")
+    options.enable_embed_layer_norm = False
+    fused = optimizer.optimize_model(
+        str(source),
+        model_type="bert",
+        num_heads=heads,
+        hidden_size=hidden,
+        optimization_options=options,
+        opt_level=0,
+    )
+    fused.save_model_to_file(str(to))
+
+
+def shrink(source: Path, to: Path) -> None:
+    """Turn the matrices into bytes, a scale for each column."""
+    quantize_dynamic(
+        source,
+        to,
+        op_types_to_quantize=["MatMul", "Attention"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        # After fusion the types of some tensors cannot be inferred: they are floats.
+        extra_options={"MatMulConstBOnly": True, "DefaultTensorType": TensorProto.FLOAT},
+    )
+
+
+def squeeze(source: Path, to: Path) -> None:
+    """Turn the rows of the pieces into bytes, a scale for each row."""
+    model = onnx.load(source)
+    graph = model.graph
+    tables = {one.name: one for one in graph.initializer if len(one.dims) == _TABLE}
+    node = next(
+        one
+        for one in graph.node
+        if one.op_type == "Gather" and one.input[0] in tables and one.input[1] == "ids"
+    )
+    table = tables[node.input[0]]
+    rows, scale = halve(numpy_helper.to_array(table).astype(np.float32))
+    place = list(graph.node).index(node)
+    graph.initializer.remove(table)
+    graph.node.remove(node)
+    graph.initializer.extend(
+        [numpy_helper.from_array(rows, "pieces"), numpy_helper.from_array(scale, "pieces_scale")]
+    )
+    for one in reversed(_lookup(node.input[1], node.output[0])):
+        graph.node.insert(place, one)
+    onnx.save(model, to)
+
+
+def halve(table: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """The rows of a table as bytes, and what one step of each row stands for."""
+    scale = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-8) / 127
+    return np.rint(table / scale).astype(np.int8), scale.astype(np.float32)
+
+
+def _lookup(ids: str, out: str) -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("Gather", ["pieces", ids], ["piece_rows"]),
+        helper.make_node("Gather", ["pieces_scale", ids], ["piece_scale"]),
+        helper.make_node("Cast", ["piece_rows"], ["piece_steps"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["piece_steps", "piece_scale"], [out]),
+    ]
+
+
+def convert(run: Path, out: Path, *, small: bool = True) -> None:
+    """Write the network of a training into a model folder, not calibrated yet.
+
+    Args:
+        run: the folder of a training, with `network.pt` and the tokenizer.
+        out: the model folder.
+        small: with bytes for matrices and rows; else in full precision.
+    """
+    net = network.load(run, attention="eager")
+    config = net.bert.config
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        traced, fused, shrunk = (Path(folder) / f"{name}.onnx" for name in ("t", "f", "s"))
+        trace(net, traced)
+        fuse(traced, fused, heads=config.num_attention_heads, hidden=config.hidden_size)
+        if small:
+            shrink(fused, shrunk)
+            squeeze(shrunk, out / manifest.NETWORK)
+        else:
+            (out / manifest.NETWORK).write_bytes(fused.read_bytes())
+    (out / manifest.TOKENIZER).write_bytes(_tokenizer(run).read_bytes())
+
+
+def _tokenizer(run: Path) -> Path:
+    # The best network of a training lies in a folder below that of its tokenizer.
+    inside = run / manifest.TOKENIZER
+    return inside if inside.exists() else run.parent / manifest.TOKENIZER
+
+
+def plain(pieces: int, trained: dict[str, Any]) -> manifest.Manifest:
+    """A manifest without calibration."""
+    return manifest.Manifest(
+        format=manifest.FORMAT,
+        kind=manifest.KIND,
+        leak_threshold=0.5,
+        pieces=pieces,
+        scale=(1.0,) * WIDTH,
+        offset=(0.0,) * WIDTH,
+        trained=trained,
+        files={},
+    )
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How alike two models answer: shares of texts with the same label."""
+
+    texts: int
+    sentiment: float
+    leak: float
+    widest: float
+    """The largest difference of a probability of sentiment."""
+
+
+def parity(left: Floats, right: Floats) -> Parity:
+    """Compare the probabilities that two models give to the same texts."""
+    feel, leak = PLACES["sentiment"], PLACES["leak"]
+    return Parity(
+        texts=len(left),
+        sentiment=float((left[:, feel].argmax(1) == right[:, feel].argmax(1)).mean()),
+        leak=float(((left[:, leak] >= _HALF) == (right[:, leak] >= _HALF)).mean()),
+        widest=float(np.abs(left[:, feel] - right[:, feel]).max()),
+    )
+
+
+def compare(run: Path, out: Path, texts: Sequence[str], *, pieces: int) -> Parity:
+    """Compare a model folder with the network that it was made of, before calibration."""
+    written = [write(text) for text in texts]
+    tokenizer = Tokenizer.from_file(str(_tokenizer(run)))
+    tokenizer.enable_truncation(pieces)
+    net = network.load(run)
+    parent = probabilities(validate.scores(net, tokenizer, written, plain=True))
+    model = open_encoder(out)
+    child = probabilities(np.stack([scores for scores, _ in model.run(written)]))
+    return parity(parent, child)
+
+
+def export(run: Path, out: Path, plan: mix.Mix, data: Path, *, pieces: int) -> manifest.Manifest:
+    """Write a model folder and calibrate it."""
+    convert(run, out)
+    made = plain(pieces, trained=told(run, plan, data))
+    manifest.save(out, made)
+    made = fit.calibrate(made, fit.gather(open_encoder(out), plan, data))
+    manifest.save(out, made)
+    return made
+
+
+def told(run: Path, plan: mix.Mix, data: Path) -> dict[str, Any]:
+    """What the card says of the data and the settings."""
+    counts: Counter[str] = Counter()
+    for part in plan.part:
+        counts.update(
+            f"{part.task}: {'written for this project' if part.ours else row.source}"
+            for row in mix.rows(part, data)
+            if not drafts.held_back(row)
+        )
+    settings = run / "settings.json"
+    kept = json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
+    return {"settings": kept, "rows": dict(counts)}
+
+
+def _arguments(given: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m models.encoder.export", description=__doc__)
+    parser.add_argument("run", type=Path, help="the folder of a training")
+    parser.add_argument("--mix", type=Path, default=Path(__file__).with_name("mix.toml"))
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--pieces", type=int, default=64, help="word pieces of a post that are read"
+    )
+    parser.add_argument("--parity", type=int, default=1_000, help="texts to compare on; 0: none")
+    return parser.parse_args(given)
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Export from the command line; 2 when a file is wrong."""
+    asked = _arguments(sys.argv[1:] if given is None else given)
+    # The quantiser advises steps that change nothing here.
+    logging.disable(logging.WARNING)
+    console = Console(stderr=True, soft_wrap=True)
+    try:
+        plan = mix.load(asked.mix)
+        made = export(asked.run, asked.out, plan, asked.data, pieces=asked.pieces)
+        console.print(f"{asked.out}: leak threshold {made.leak_threshold}")
+        if asked.parity:
+            texts = [row.text for part in plan.validate for row in mix.rows(part, asked.data)]
+            few = texts[:: max(1, len(texts) // asked.parity)]
+            console.print(str(compare(asked.run, asked.out, few, pieces=asked.pieces)))
+    except InputError as error:
+        console.print(str(error), markup=False)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

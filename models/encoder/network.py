@@ -1,0 +1,110 @@
+"""The network: a transformer encoder, the mean of its states, a small head for each question."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+
+from models.encoder.heads import HEADS
+
+WEIGHTS: Final = "network.pt"
+CONFIG: Final = "network.json"
+PIECE: Final = "embeddings.word_embeddings.weight"
+
+
+class Encoder(nn.Module):  # type: ignore[misc] # torch has no types here
+    """Scores of all heads, and the embedding of the post.
+
+    Args:
+        config: sizes of the transformer.
+        opener: number of the piece that opens a marked brand.
+        attention: `sdpa` to train, `eager` to export.
+    """
+
+    def __init__(self, config: BertConfig, *, opener: int, attention: str = "sdpa") -> None:
+        super().__init__()
+        self.opener = opener
+        self.bert = BertModel._from_config(  # noqa: SLF001 # the public way needs a hub
+            config, attn_implementation=attention, add_pooling_layer=False
+        )
+        size = config.hidden_size
+        self.heads = nn.ModuleDict(
+            {
+                head.name: nn.Sequential(
+                    nn.Dropout(0.1),
+                    nn.Linear(2 * size if head.name == "target" else size, size),
+                    nn.GELU(),
+                    nn.Dropout(0.1),
+                    nn.Linear(size, len(head.labels)),
+                )
+                for head in HEADS
+            }
+        )
+
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge a batch.
+
+        Args:
+            ids: numbers of the pieces, a row per post.
+            mask: 1 where there is a piece, 0 where the row is filled up.
+
+        Returns:
+            The scores in the order of `HEADS`, and a vector of length one per post.
+        """
+        states = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
+        pooled = _mean(states, mask)
+        marked = torch.cat([pooled, _mean(states, (ids == self.opener).to(mask.dtype))], dim=-1)
+        scores = [
+            self.heads[head.name](marked if head.name == "target" else pooled) for head in HEADS
+        ]
+        return torch.cat(scores, dim=-1), nn.functional.normalize(pooled.float(), dim=-1)
+
+
+def _mean(states: Tensor, mask: Tensor) -> Tensor:
+    weights = mask.unsqueeze(-1).to(states.dtype)
+    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+
+
+def start(base: Path, *, layers: Sequence[int], opener: int) -> Encoder:
+    """A network with some layers of a folder written by `models.encoder.base`."""
+    full = BertModel.from_pretrained(base, add_pooling_layer=False)
+    config = BertConfig(**{**full.config.to_dict(), "num_hidden_layers": len(layers)})
+    network = Encoder(config, opener=opener)
+    network.bert.load_state_dict(pick(full.state_dict(), layers))
+    return network
+
+
+def pick(named: dict[str, Tensor], layers: Sequence[int]) -> dict[str, Tensor]:
+    """The tensors of some layers, which are numbered anew."""
+    picked = {}
+    for name, tensor in named.items():
+        words = name.split(".")
+        if "layer" in words:
+            place = words.index("layer") + 1
+            if int(words[place]) not in layers:
+                continue
+            words[place] = str(layers.index(int(words[place])))
+        picked[".".join(words)] = tensor
+    return picked
+
+
+def save(network: Encoder, folder: Path) -> None:
+    """Write a network into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept: dict[str, Any] = {"config": network.bert.config.to_dict(), "opener": network.opener}
+    (folder / CONFIG).write_text(json.dumps(kept, indent=1, default=str), encoding="utf-8")
+    torch.save(network.state_dict(), folder / WEIGHTS)
+
+
+def load(folder: Path, *, attention: str = "sdpa") -> Encoder:
+    """Read a network that `save` wrote."""
+    kept = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config = BertConfig(**kept["config"])
+    network = Encoder(config, opener=kept["opener"], attention=attention)
+    network.load_state_dict(torch.load(folder / WEIGHTS, weights_only=True))
+    network.eval()
+    return network

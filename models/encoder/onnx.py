@@ -1,0 +1,221 @@
+"""The encoder with ONNX Runtime alone: texts in, verdicts out.
+
+Each post goes through the network by itself. That costs no speed, as nothing is filled up, and the
+numbers of the eight-bit network then depend on that post alone: in a batch, the post with the
+largest value would set the step of all the others. Posts run side by side in a few threads.
+"""
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from models.encoder.heads import HEADS, PLACES, WIDTH
+from models.encoder.manifest import NETWORK, TOKENIZER, Manifest, load
+from models.encoder.text import OPEN, READ, write
+from models.labels import DIGITS
+from streams.errors import ModelError, RejectedError
+from streams.records import Sentiment, Verdict
+
+Floats = NDArray[np.float32]
+
+LONGEST: Final = 100_000
+"""Characters of the longest text that is judged; longer ones are refused."""
+
+THREADS: Final = 2
+
+_LETTER: Final = re.compile(r"[^\W\d_]")
+_LATIN: Final = re.compile(r"[A-Za-z\u00aa\u00ba\u00c0-\u024f\u1e00-\u1eff\uff21-\uff5a]")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the network says about some texts; a row each.
+
+    Attributes:
+        shares: calibrated probabilities in the order of `HEADS`.
+        embeddings: vectors of length one; posts alike in meaning have a large product.
+    """
+
+    shares: Floats
+    embeddings: Floats
+
+
+class OnnxClassifier:
+    """Judges sentiment, also towards brands, leak mentions and their kinds, irony and emotion.
+
+    A verdict depends on the text and the brands asked about, never on the other texts, the number
+    of threads or the time. Safe to use from several threads.
+
+    Args:
+        manifest: what the model folder says.
+        files: what is in it, by name.
+        name: the model and its digest.
+        threads: posts that are judged side by side.
+    """
+
+    def __init__(
+        self, manifest: Manifest, files: dict[str, bytes], *, name: str, threads: int = THREADS
+    ) -> None:
+        self.name = name
+        self.leak_threshold = manifest.leak_threshold
+        self._scale = np.array(manifest.scale, dtype=np.float32)
+        self._offset = np.array(manifest.offset, dtype=np.float32)
+        self._tokenizer = _tokenizer(files[TOKENIZER], manifest.pieces)
+        self._opener = self._tokenizer.token_to_id(OPEN)
+        self._session = _session(files[NETWORK])
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="judge")
+
+    def classify(
+        self, texts: Sequence[str], *, brands: Sequence[Sequence[str]] | None = None
+    ) -> list[Verdict | RejectedError]:
+        """Judge each text, in order; a text that cannot be judged gives a `RejectedError`.
+
+        Args:
+            texts: posts.
+            brands: for each of them, the names to tell the sentiment towards. The first is marked
+                in the pass that a post takes anyway; each other one takes a pass more.
+        """
+        asked = brands or [()] * len(texts)
+        refused = [refuse(text) for text in texts]
+        passes = [
+            (place, name)
+            for place, (names, why) in enumerate(zip(asked, refused, strict=True))
+            if why is None
+            for name in dict.fromkeys(names) or (None,)
+        ]
+        answers = self.answer([self._write(texts[place], name) for place, name in passes])
+        return _verdicts(refused, passes, answers.shares)
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """A vector of length one for each text: the more alike, the larger the product."""
+        return self.answer([write(text[:LONGEST]) for text in texts]).embeddings
+
+    def answer(self, written: Sequence[str]) -> Answers:
+        """Answer all questions about texts as `models.encoder.text` writes them."""
+        if not written:
+            return Answers(np.empty((0, WIDTH), np.float32), np.empty((0, 0), np.float32))
+        scores, embeddings = zip(*self.run(written), strict=True)
+        calibrated = np.stack(scores) * self._scale + self._offset
+        return Answers(shares=probabilities(calibrated), embeddings=np.stack(embeddings))
+
+    def run(self, written: Sequence[str]) -> list[tuple[Floats, Floats]]:
+        """The plain scores and the embedding of each text."""
+        pieces = [one.ids for one in self._tokenizer.encode_batch(list(written))]
+        if len(pieces) == 1:
+            return [self._run(pieces[0])]
+        return list(self._pool.map(self._run, pieces))
+
+    def _run(self, pieces: list[int]) -> tuple[Floats, Floats]:
+        ids = np.array([pieces], dtype=np.int64)
+        scores, embeddings = self._session.run(["scores", "embedding"], {"ids": ids})
+        return scores[0], embeddings[0]
+
+    def _write(self, text: str, brand: str | None) -> str:
+        written = write(text, brand)
+        if brand is None or self._opener in self._tokenizer.encode(written).ids:
+            return written
+        # Cut off: the pieces before the brand alone fill the network.
+        return f"{write('', brand)} {write(text)}"
+
+
+def probabilities(scores: Floats) -> Floats:
+    """Turn calibrated scores into probabilities, head by head."""
+    shares = np.empty_like(scores)
+    for head in HEADS:
+        place = PLACES[head.name]
+        part = scores[:, place].astype(np.float64)
+        if head.several:
+            shares[:, place] = 1.0 / (1.0 + np.exp(-np.clip(part, -60.0, 60.0)))
+        else:
+            odds = np.exp(part - part.max(axis=1, keepdims=True))
+            shares[:, place] = odds / odds.sum(axis=1, keepdims=True)
+    return shares
+
+
+def refuse(text: str) -> RejectedError | None:
+    """Why a text cannot be judged, if so."""
+    if len(text) > LONGEST:
+        return RejectedError("text_too_long", f"{len(text)} characters, at most {LONGEST}")
+    start = text[: 10 * READ]
+    if not any(sign.isprintable() and not sign.isspace() for sign in start):
+        return RejectedError("empty_text", "no word, emoji or punctuation in the text")
+    letters = len(_LETTER.findall(start))
+    if 2 * len(_LATIN.findall(start)) < letters:
+        return RejectedError("unknown_script", "most letters of the text are not Latin")
+    return None
+
+
+def _verdicts(
+    refused: Sequence[RejectedError | None],
+    passes: Sequence[tuple[int, str | None]],
+    shares: Floats,
+) -> list[Verdict | RejectedError]:
+    found: list[Verdict | RejectedError | None] = list(refused)
+    towards: dict[int, dict[str, dict[str, Any]]] = {}
+    first: dict[int, Floats] = {}
+    for (place, name), row in zip(passes, shares, strict=True):
+        first.setdefault(place, row)
+        if name is not None:
+            towards.setdefault(place, {})[name] = {"sentiment": _named("target", row)}
+    for place, row in first.items():
+        found[place] = verdict(row, towards.get(place))
+    return [one for one in found if one is not None]
+
+
+def verdict(row: Floats, brands: dict[str, dict[str, Any]] | None = None) -> Verdict:
+    """Make the verdict of a row of probabilities."""
+    return Verdict(
+        sentiment=Sentiment(**_named("sentiment", row)),
+        leak=_named("leak", row)["leak"],
+        leak_kind=_named("kind", row),
+        irony=_named("irony", row)["irony"],
+        emotion=_named("emotion", row),
+        brands=brands,
+    )
+
+
+_LABELS: Final = {head.name: head.labels for head in HEADS}
+
+
+def _named(head: str, row: Floats) -> dict[str, float]:
+    rounded = [round(float(share), DIGITS) for share in row[PLACES[head]]]
+    return dict(zip(_LABELS[head], rounded, strict=True))
+
+
+def _tokenizer(content: bytes, pieces: int) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(content.decode())
+    tokenizer.enable_truncation(pieces)
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _session(content: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has no error class of its own
+        raise ModelError(f"{NETWORK} cannot be run ({error}): export the model again") from error
+    width = session.get_outputs()[0].shape[-1]
+    if width != WIDTH:
+        raise ModelError(f"{NETWORK} gives {width} scores, not {WIDTH}: export the model again")
+    return session
+
+
+def open_encoder(folder: Path, *, threads: int = THREADS) -> OnnxClassifier:
+    """Open a folder written by `models.encoder.export`.
+
+    Raises:
+        ModelError: a file is missing or damaged, or the model is of another kind.
+    """
+    manifest, files, digest = load(folder)
+    return OnnxClassifier(manifest, files, name=f"encoder-1 sha256:{digest}", threads=threads)

@@ -1,0 +1,222 @@
+"""Training, export and calibration of an encoder, on a network so small that it takes seconds."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.encoder import manifest, mix
+from models.encoder.heads import WIDTH
+from models.encoder.onnx import open_encoder
+from models.encoder.text import CLOSE, OPEN
+from streams.records import Verdict
+
+MISSING = [
+    name
+    for name in ("torch", "onnx", "sklearn", "wordfreq")
+    if importlib.util.find_spec(name) is None
+]
+pytestmark = pytest.mark.skipif(
+    bool(MISSING),
+    reason=f"not installed: {', '.join(MISSING)}; pip install 'trustwatch[train]' to run this test",
+)
+
+GOOD = ("lovely", "great", "kind", "quick")
+BAD = ("awful", "broken", "rude", "late")
+WORDS = (*GOOD, *BAD, "the", "staff", "is", "was", "app", "today", "leaked", "data", "files", "of")
+MIX = """
+pairs = 8
+
+[[part]]
+task = "sentiment"
+files = "feel.jsonl"
+
+[[part]]
+task = "leak"
+files = "leak.jsonl"
+
+[[validate]]
+task = "sentiment"
+files = "feel.jsonl"
+
+[[validate]]
+task = "leak"
+files = "leak.jsonl"
+"""
+
+
+def tokenizer(to: Path) -> None:
+    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors  # noqa: PLC0415
+
+    names = ["<s>", "<pad>", "</s>", "<unk>", *WORDS]
+    made = Tokenizer(models.WordLevel({name: at for at, name in enumerate(names)}, "<unk>"))
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    made.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>"])
+    made.add_special_tokens([AddedToken(one, normalized=False) for one in (OPEN, CLOSE)])
+    made.save(str(to / manifest.TOKENIZER))
+
+
+def base(folder: Path) -> Path:
+    """A start with random weights."""
+    import torch  # noqa: PLC0415
+    from transformers import BertConfig, BertModel  # noqa: PLC0415
+
+    folder.mkdir()
+    tokenizer(folder)
+    torch.manual_seed(5)
+    config = BertConfig(
+        vocab_size=len(WORDS) + 6,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        pad_token_id=1,
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder
+
+
+def lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def data(folder: Path) -> Path:
+    folder.mkdir()
+    kinds = (("positive", GOOD), ("negative", BAD), ("neutral", ("today",)))
+    lines(
+        folder / "feel.jsonl",
+        [
+            {"text": f"the {noun} {verb} {word}", "label": label, "lang": "en", "brand": noun}
+            for noun in ("staff", "app", "data", "files")
+            for verb in ("is", "was", "of")
+            for label, words in kinds
+            for word in words
+        ],
+    )
+    leaks = [
+        {"text": f"{word} data of {noun} leaked", "label": "leak", "leak_type": "data_breach"}
+        for word in (*GOOD, *BAD)
+        for noun in ("staff", "app")
+    ]
+    calm = [
+        {"text": f"{word} {noun} today", "label": "no_leak"}
+        for word in (*GOOD, *BAD)
+        for noun in ("staff", "app")
+    ]
+    lines(folder / "leak.jsonl", leaks + calm)
+    return folder
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    path = tmp_path / "mix.toml"
+    # What is validated on is kept out of training: here the same few rows serve for both.
+    path.write_text(MIX, encoding="utf-8")
+    return path
+
+
+def train(tmp_path: Path, plan: Path, out: str, posts: int) -> Path:
+    from models.encoder.train import main  # noqa: PLC0415
+
+    given = ["--mix", plan, "--data", tmp_path / "data", "--base", tmp_path / "base"]
+    given += ["--out", tmp_path / out, "--posts", posts, "--layers", "0,1", "--batch", "8"]
+    given += ["--rate", "3e-3", "--slices", "1", "--every", "50", "--threads", "1"]
+    assert main([str(one) for one in given]) == 0
+    return tmp_path / out
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the rows of validation be trained on."""
+    from models.encoder import drafts  # noqa: PLC0415
+
+    monkeypatch.setattr(drafts, "apart", lambda *_: frozenset())
+
+
+@pytest.mark.usefixtures("together")
+def test_a_training_is_exported_calibrated_and_judges(tmp_path: Path, plan: Path) -> None:
+    from models.encoder import export  # noqa: PLC0415
+
+    base(tmp_path / "base")
+    where = data(tmp_path / "data")
+    run = train(tmp_path, plan, "run", 1_600)
+    out = tmp_path / "bundle"
+    made = export.export(run, out, mix.load(plan), where, pieces=32)
+    assert made.scale != (1.0,) * WIDTH
+    assert made.trained["rows"] == {"leak: unknown": 32, "sentiment: unknown": 108}
+    model = open_encoder(out)
+    good, bad, leak, calm = model.classify(
+        ["the staff is lovely", "the staff is awful", "rude data of app leaked", "rude app today"]
+    )
+    assert isinstance(good, Verdict)
+    assert isinstance(bad, Verdict)
+    assert isinstance(leak, Verdict)
+    assert isinstance(calm, Verdict)
+    assert good.sentiment.positive > 0.8
+    assert bad.sentiment.negative > 0.8
+    assert leak.leak > model.leak_threshold > calm.leak
+    texts = [row.text for row in mix.read(where / "feel.jsonl")]
+    alike = export.compare(run, out, texts, pieces=32)
+    assert alike.texts == len(texts)
+    assert alike.sentiment >= 0.95
+
+
+@pytest.mark.usefixtures("together")
+def test_full_precision_answers_like_the_network_that_was_trained(
+    tmp_path: Path, plan: Path
+) -> None:
+    from models.encoder import export  # noqa: PLC0415
+
+    base(tmp_path / "base")
+    where = data(tmp_path / "data")
+    run, out = train(tmp_path, plan, "run", 400), tmp_path / "full"
+    export.convert(run, out, small=False)
+    manifest.save(out, export.plain(32, trained={}))
+    alike = export.compare(
+        run, out, [row.text for row in mix.read(where / "leak.jsonl")], pieces=32
+    )
+    assert alike.sentiment >= 0.99
+    assert alike.widest < 1e-4
+
+
+@pytest.mark.usefixtures("together")
+def test_a_training_that_was_stopped_goes_on(
+    tmp_path: Path, plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base(tmp_path / "base")
+    data(tmp_path / "data")
+    run = train(tmp_path, plan, "run", 160)
+    assert "slice 0:" in capsys.readouterr().err
+    train(tmp_path, plan, "run", 320)
+    told = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [one["posts"] for one in told] == [164, 320]
+    assert "slice 0:" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("together")
+def test_the_same_seed_gives_the_same_network(tmp_path: Path, plan: Path) -> None:
+    import torch  # noqa: PLC0415
+
+    base(tmp_path / "base")
+    data(tmp_path / "data")
+    one, other = (
+        torch.load(train(tmp_path, plan, name, 160) / "network.pt", weights_only=True)
+        for name in ("one", "other")
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_without_a_start_the_command_says_how_to_make_one(
+    tmp_path: Path, plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from models.encoder.train import main  # noqa: PLC0415
+
+    given = ["--mix", plan, "--data", tmp_path, "--base", tmp_path / "no", "--out", tmp_path / "x"]
+    assert main([str(one) for one in given]) == 2
+    assert "run `python -m models.encoder.base` first" in capsys.readouterr().err
