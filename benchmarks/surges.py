@@ -39,9 +39,9 @@ def make(
     follows the season, times a level that drifts (20 %, over 30 days).
     """
     brands, ticks = season.shape
-    base: Scores = rate / 6 * season * np.repeat(drift(rng, brands, ticks // DAY), DAY, axis=1)
+    base: Scores = season * np.repeat(drift(rng, brands, ticks // DAY) * rate / 6, DAY, axis=1)
     excited = rng.uniform(0.1, 0.5, brands)
-    base *= (1 - excited)[:, None]
+    base = base * (1 - excited)[:, None]
     if surge:
         since = np.arange(ticks) - surge.onset[:, None]
         base = np.where((since >= 0) & (since < LENGTH), base * surge.factor, base)

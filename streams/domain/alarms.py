@@ -271,19 +271,25 @@ def _judge(
 
 def _wishes(state: Floats, seen: _Tick, tuning: Tuning) -> Floats:
     """Return the channel that each detector asks for."""
-    excess = state[_C.HEAT] - tuning.leak_usual * _usual_heat(state, tuning)
-    graver, grave = seen.severity >= 2, seen.severity >= 3  # noqa: PLR2004
-    page = (grave & (excess >= tuning.leak_page)) | (graver & (excess >= tuning.leak_flood))
-    ticket = graver & (excess >= tuning.leak_ticket)
-    leak = np.where(page, _PAGE, np.where(ticket, _TICKET, np.where(seen.leaks > 0, _DIGEST, 0)))
     return np.stack(
         [
             _channel(state[_C.SCORE], tuning.ticket, tuning.page),
             _channel(state[_C.SHARE_SCORE], tuning.share_ticket, tuning.share_page),
             _channel(state[_C.DROP], tuning.drop_ticket, tuning.drop_page),
-            leak,
+            _wish_of_leak(state, seen, tuning),
         ]
     )
+
+
+def _wish_of_leak(state: Floats, seen: _Tick, tuning: Tuning) -> Floats:
+    mention = np.where(seen.leaks > 0, _DIGEST, 0.0)
+    if not seen.severity.any():
+        return mention
+    excess = state[_C.HEAT] - tuning.leak_usual * _usual_heat(state, tuning)
+    graver, grave = seen.severity >= 2, seen.severity >= 3  # noqa: PLR2004
+    page = (grave & (excess >= tuning.leak_page)) | (graver & (excess >= tuning.leak_flood))
+    ticket = graver & (excess >= tuning.leak_ticket)
+    return np.where(page, _PAGE, np.where(ticket, _TICKET, mention))
 
 
 def _channel(score: Floats, ticket: float, page: float) -> Floats:
