@@ -144,7 +144,9 @@ class _History:
         on_day: Callable[[date], None],
     ) -> None:
         self._ledgers = {
-            brand: ledger for brand, ledger in sorted(book.ledgers.items()) if ledger.days
+            brand: ledger
+            for brand, ledger in sorted(book.ledgers.items())
+            if (told := ledger.latest()) and not told.blank
         }
         self._terms, self._brands, self._on_day = terms, brands, on_day
         self._book = book
