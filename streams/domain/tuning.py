@@ -18,8 +18,8 @@ class Tuning:
     ticket: float = 7.0
     """Score of a surge that opens a ticket: measured one to three in 90 brand-days."""
     surge: float = 2.5
-    """The rise that the test is built for, in times the usual. The notes of Hawkins and Olwell
-    (1998) apply: the nearer the true rise, the faster. 2 measured slower for rises of 3 and 6, and
+    """The rise that the test is built for, in times the usual: the nearer the true rise, the
+    faster (Hawkins and Olwell 1998). 2 measured slower for rises of 3 and 6, and
     more often alarmed by busy days; 4 missed most doublings of small brands."""
     ease: float = 2.0
     """Below this score a surge is over. Nearer to `ticket`: alarms end sooner, and flap."""
@@ -33,8 +33,8 @@ class Tuning:
 
     warm_up: float = 72.0
     """Hours after its first post in which a brand's complaints and share raise no alarm: each hour
-    of the day is then known from three days. A surge within it is taken for usual. Shorter: the first
-    weeks alarm for nothing."""
+    of the day is then known from three days. A surge within it is taken for usual.
+    Shorter: the first weeks alarm for nothing."""
     youth: float = 1.0
     """How much more is expected while little is known: the usual is taken 1 + youth / (1 + days
     seen of this kind, working days or weekend) times as high. 0 measured up to twice as
@@ -80,7 +80,7 @@ class Tuning:
     """The rise of the odds of a negative post that the test of the share is built for."""
     share_page: float = 15.0
     """Score at which the share of negative posts pages; see `page`. Higher than there: the share
-    alone is less urgent, and 12 measured one for nothing in 90 brand-days at 20 complaints an hour."""
+    alone is less urgent, and 12 measured a false one in 90 brand-days at 20 complaints an hour."""
     share_ticket: float = 9.0
     """Score at which it opens a ticket."""
     share_life: float = 14 * 24.0
