@@ -29,7 +29,7 @@ from rich.console import Console
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from models.encoder import drafts, fit, manifest, mix, network, validate
+from models.encoder import drafts, fit, languages, manifest, mix, network, validate
 from models.encoder.heads import PLACES, WIDTH
 from models.encoder.onnx import open_encoder, probabilities
 from models.encoder.text import write
@@ -161,6 +161,8 @@ def convert(run: Path, out: Path, *, small: bool = True) -> None:
         else:
             (out / manifest.NETWORK).write_bytes(fused.read_bytes())
     (out / manifest.TOKENIZER).write_bytes(_tokenizer(run).read_bytes())
+    known = languages.table(Tokenizer.from_file(str(out / manifest.TOKENIZER)))
+    (out / manifest.LANGUAGES).write_bytes(known.tobytes())
 
 
 def _tokenizer(run: Path) -> Path:
@@ -236,7 +238,7 @@ def told(run: Path, plan: mix.Mix, data: Path) -> dict[str, Any]:
             for row in mix.rows(part, data)
             if not drafts.held_back(row)
         )
-    settings = run / "settings.json"
+    settings = _tokenizer(run).with_name("settings.json")
     kept = json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
     return {"settings": kept, "rows": dict(counts)}
 

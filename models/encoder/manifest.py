@@ -14,6 +14,8 @@ FORMAT: Final = 1
 KIND: Final = "encoder"
 NETWORK: Final = "network.onnx"
 TOKENIZER: Final = "tokenizer.json"
+LANGUAGES: Final = "languages.bin"
+"""A byte per piece; a model without it says nothing of languages."""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +37,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def save(folder: Path, manifest: Manifest) -> None:
     """Write the manifest with the digests of the files as they are now."""
-    files = {name: entry(folder / name) for name in (NETWORK, TOKENIZER)}
+    there = [name for name in (NETWORK, TOKENIZER, LANGUAGES) if (folder / name).exists()]
+    files = {name: entry(folder / name) for name in there}
     kept = msgspec.structs.replace(manifest, files=files)
     content = msgspec.json.format(msgspec.json.encode(kept, order="sorted"), indent=2)
     (folder / MANIFEST).write_bytes(content + b"\n")

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models.encoder.heads import HEADS, PLACES, WIDTH
-from models.encoder.manifest import NETWORK, TOKENIZER, Manifest, load
+from models.encoder.languages import Languages
+from models.encoder.manifest import LANGUAGES, NETWORK, TOKENIZER, Manifest, load
 from models.encoder.text import OPEN, READ, write
 from models.labels import DIGITS
 from streams.errors import ModelError, RejectedError
@@ -42,10 +44,18 @@ class Answers:
     Attributes:
         shares: calibrated probabilities in the order of `HEADS`.
         embeddings: vectors of length one; posts alike in meaning have a large product.
+        foreign: whether each is in a language that the model was not trained on.
     """
 
     shares: Floats
     embeddings: Floats
+    foreign: tuple[bool, ...]
+
+
+class Foreign(Verdict, frozen=True, omit_defaults=True):
+    """A verdict on a text in a language that the model was not trained on: take it with care."""
+
+    untrained_language: bool = False
 
 
 class OnnxClassifier:
@@ -71,6 +81,8 @@ class OnnxClassifier:
         self._tokenizer = _tokenizer(files[TOKENIZER], manifest.pieces)
         self._opener = self._tokenizer.token_to_id(OPEN)
         self._session = _session(files[NETWORK])
+        known = files.get(LANGUAGES)
+        self._languages = None if known is None else Languages(known, self._tokenizer)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="judge")
 
     def classify(
@@ -92,7 +104,7 @@ class OnnxClassifier:
             for name in dict.fromkeys(names) or (None,)
         ]
         answers = self.answer([self._write(texts[place], name) for place, name in passes])
-        return _verdicts(refused, passes, answers.shares)
+        return _verdicts(refused, passes, answers)
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """A vector of length one for each text: the more alike, the larger the product."""
@@ -101,14 +113,27 @@ class OnnxClassifier:
     def answer(self, written: Sequence[str]) -> Answers:
         """Answer all questions about texts as `models.encoder.text` writes them."""
         if not written:
-            return Answers(np.empty((0, WIDTH), np.float32), np.empty((0, 0), np.float32))
-        scores, embeddings = zip(*self.run(written), strict=True)
+            return Answers(np.empty((0, WIDTH), np.float32), np.empty((0, 0), np.float32), ())
+        pieces = self._pieces(written)
+        scores, embeddings = zip(*self._all(pieces), strict=True)
         calibrated = np.stack(scores) * self._scale + self._offset
-        return Answers(shares=probabilities(calibrated), embeddings=np.stack(embeddings))
+        return Answers(
+            shares=probabilities(calibrated),
+            embeddings=np.stack(embeddings),
+            foreign=tuple(self._foreign(one) for one in pieces),
+        )
 
     def run(self, written: Sequence[str]) -> list[tuple[Floats, Floats]]:
         """The plain scores and the embedding of each text."""
-        pieces = [one.ids for one in self._tokenizer.encode_batch(list(written))]
+        return self._all(self._pieces(written))
+
+    def _pieces(self, written: Sequence[str]) -> list[list[int]]:
+        return [one.ids for one in self._tokenizer.encode_batch(list(written))]
+
+    def _foreign(self, pieces: list[int]) -> bool:
+        return self._languages is not None and self._languages.foreign(pieces)
+
+    def _all(self, pieces: list[list[int]]) -> list[tuple[Floats, Floats]]:
         if len(pieces) == 1:
             return [self._run(pieces[0])]
         return list(self._pool.map(self._run, pieces))
@@ -156,23 +181,25 @@ def refuse(text: str) -> RejectedError | None:
 def _verdicts(
     refused: Sequence[RejectedError | None],
     passes: Sequence[tuple[int, str | None]],
-    shares: Floats,
+    answers: Answers,
 ) -> list[Verdict | RejectedError]:
     found: list[Verdict | RejectedError | None] = list(refused)
     towards: dict[int, dict[str, dict[str, Any]]] = {}
-    first: dict[int, Floats] = {}
-    for (place, name), row in zip(passes, shares, strict=True):
-        first.setdefault(place, row)
+    first: dict[int, tuple[Floats, bool]] = {}
+    for (place, name), row, foreign in zip(passes, answers.shares, answers.foreign, strict=True):
+        first.setdefault(place, (row, foreign))
         if name is not None:
             towards.setdefault(place, {})[name] = {"sentiment": _named("target", row)}
-    for place, row in first.items():
-        found[place] = verdict(row, towards.get(place))
+    for place, (row, foreign) in first.items():
+        found[place] = verdict(row, towards.get(place), foreign=foreign)
     return [one for one in found if one is not None]
 
 
-def verdict(row: Floats, brands: dict[str, dict[str, Any]] | None = None) -> Verdict:
+def verdict(
+    row: Floats, brands: dict[str, dict[str, Any]] | None = None, *, foreign: bool = False
+) -> Verdict:
     """Make the verdict of a row of probabilities."""
-    return Verdict(
+    made = Verdict(
         sentiment=Sentiment(**_named("sentiment", row)),
         leak=_named("leak", row)["leak"],
         leak_kind=_named("kind", row),
@@ -180,6 +207,9 @@ def verdict(row: Floats, brands: dict[str, dict[str, Any]] | None = None) -> Ver
         emotion=_named("emotion", row),
         brands=brands,
     )
+    if not foreign:
+        return made
+    return Foreign(**msgspec.structs.asdict(made), untrained_language=True)
 
 
 _LABELS: Final = {head.name: head.labels for head in HEADS}

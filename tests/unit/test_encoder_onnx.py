@@ -15,8 +15,9 @@ import pytest
 from models import Classifier
 from models.bundle import MANIFEST
 from models.encoder.heads import HEADS, PLACES, WIDTH
-from models.encoder.manifest import NETWORK, TOKENIZER, Manifest
-from models.encoder.onnx import LONGEST, OnnxClassifier, open_encoder, probabilities
+from models.encoder.languages import ENOUGH, Languages
+from models.encoder.manifest import LANGUAGES, NETWORK, TOKENIZER, Manifest, save
+from models.encoder.onnx import LONGEST, Foreign, OnnxClassifier, open_encoder, probabilities
 from models.labels import LEAK_KINDS
 from streams.errors import ModelError, RejectedError
 from streams.records import Verdict
@@ -260,3 +261,32 @@ def test_another_calibration_is_another_name(folder: Path, model: OnnxClassifier
     other = open_encoder(folder)
     assert other.name != model.name
     assert other.leak_threshold == 0.77
+
+
+class Piece:
+    """Knows no sign of ours."""
+
+    def token_to_id(self, token: str) -> int | None:
+        """The number of a piece."""
+        return {"<s>": 0, "</s>": 1}.get(token)
+
+
+def test_a_text_of_pieces_of_other_languages_is_foreign() -> None:
+    languages = Languages(np.array([0, 0, 40, -40], dtype=np.int8).tobytes(), Piece())
+    ours, theirs = [0, *[2] * ENOUGH, 1], [0, *[3] * ENOUGH, 1]
+    assert not languages.foreign(ours)
+    assert languages.foreign(theirs)
+    assert not languages.foreign(theirs[:-2]), "too short to tell"
+    assert not languages.foreign([*ours, *theirs])
+
+
+def test_a_foreign_text_is_judged_and_marked(folder: Path) -> None:
+    size = 64
+    (folder / LANGUAGES).write_bytes(np.full(size, -64, dtype=np.int8).tobytes())
+    path = folder / MANIFEST
+    save(folder, msgspec.json.decode(path.read_bytes(), type=Manifest))
+    short, long = open_encoder(folder).classify(["the staff", "the app was great " * 3])
+    assert b"untrained_language" not in msgspec.json.encode(short)
+    assert isinstance(long, Foreign)
+    assert long.untrained_language
+    assert msgspec.json.decode(msgspec.json.encode(long))["untrained_language"] is True
