@@ -40,7 +40,7 @@ def make(
     """
     brands, ticks = season.shape
     base: Scores = season * np.repeat(drift(rng, brands, ticks // DAY) * rate / 6, DAY, axis=1)
-    excited = rng.uniform(0.1, 0.5, brands)
+    excited: Scores = np.asarray(rng.uniform(0.1, 0.5, brands))
     base = base * (1 - excited)[:, None]
     if surge:
         since = np.arange(ticks) - surge.onset[:, None]
