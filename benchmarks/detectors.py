@@ -406,8 +406,8 @@ def main() -> int:
         figures.airlines = airlines(chosen.airlines, chosen.crisis)
     figures.speed = speed(10_000, 144)
     print(
-        "Processor: 10,000 brands in {median_ms:.1f} ms a tick, {slowest_ms:.1f} at most; one alone "
-        "in {one_us:.0f} us a tick; {bytes} bytes a brand".format(**figures.speed)
+        "10,000 brands in {median_ms:.1f} ms a tick, {slowest_ms:.1f} at most (processor); one "
+        "alone in {one_us:.0f} us a tick; {bytes} bytes a brand".format(**figures.speed)
     )
     missed = figures.missed()
     if chosen.json:
