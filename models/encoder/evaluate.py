@@ -55,6 +55,9 @@ class Score(msgspec.Struct, frozen=True):
     each: dict[str, float]
     """F1 by label."""
     calibration_error: float
+    reliability: tuple[measure.Bin, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows by the right label, then by the label said."""
     against: float | None = None
     """The score of the other model on the rows that both judged."""
     gain: tuple[float, float, float] | None = None
@@ -175,6 +178,8 @@ def score(task: str, one: Judged, other: Judged | None = None) -> Score:
         macro_recall=measure.macro_recall(one.said, one.labels),
         each=dict(zip(names, map(float, measure.f1s(one.said, one.labels)), strict=True)),
         calibration_error=measure.calibration_error(one.sure, right),
+        reliability=tuple(measure.bins(one.sure, right)),
+        confusion=_confusion(one, len(LABELS[task])),
     )
     if other is None:
         return made
@@ -187,6 +192,12 @@ def score(task: str, one: Judged, other: Judged | None = None) -> Score:
     theirs = measured(other.said, other.labels)
     low, high = measure.interval(gain, len(one.labels))
     return msgspec.structs.replace(made, against=theirs, gain=(own - theirs, low, high))
+
+
+def _confusion(one: Judged, width: int) -> tuple[tuple[int, ...], ...]:
+    counts = np.zeros((width, width), dtype=np.int64)
+    np.add.at(counts, (one.labels, one.said), 1)
+    return tuple(map(tuple, counts.tolist()))
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -312,6 +323,8 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--against", help="another model, compared on the same rows")
     parser.add_argument("--rows", nargs=2, action="append", required=True, metavar=("TASK", "FILE"))
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="draw reliability and confusion")
+    parser.add_argument("--card", action="store_true", help="write MODEL_CARD.md into the model")
     return parser.parse_args(given)
 
 
@@ -321,6 +334,7 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         models = [open_model(name) for name in (asked.model, asked.against) if name]
         report = evaluate(models, [(_task(task), Path(file)) for task, file in asked.rows])
+        _keep(report, asked)
     except InputError as error:
         Console(stderr=True, soft_wrap=True).print(str(error), markup=False)
         return 2
@@ -329,6 +343,16 @@ def main(given: Sequence[str] | None = None) -> int:
     else:
         sys.stdout.write("\n".join(table(report)) + "\n")
     return 0
+
+
+def _keep(report: Report, asked: argparse.Namespace) -> None:
+    # Imported here: both read what this module defines.
+    from models.encoder import card, plots  # noqa: PLC0415
+
+    if asked.plots:
+        plots.write(report, asked.plots)
+    if asked.card:
+        card.write(Path(asked.model), report)
 
 
 def _task(name: str) -> str:

@@ -1,6 +1,7 @@
 """How good answers are: recalls, F1, calibration, and how far luck may have moved them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -42,6 +43,29 @@ def f1(said: NDArray[np.bool_], right: NDArray[np.bool_]) -> float:
     return 2 * int((said & right).sum()) / both if both else 0.0
 
 
+@dataclass(frozen=True)
+class Bin:
+    """Answers given with about the same probability.
+
+    Attributes:
+        sure: the mean probability given.
+        right: the share that was right.
+        rows: how many they are.
+    """
+
+    sure: float
+    right: float
+    rows: int
+
+
+def bins(sure: Floats, right: NDArray[np.bool_]) -> Iterator[Bin]:
+    """Answers in equal bins of probability; those without answers are left out."""
+    places = np.minimum((sure * BINS).astype(int), BINS - 1)
+    for one in np.unique(places):
+        inside = places == one
+        yield Bin(float(sure[inside].mean()), float(right[inside].mean()), int(inside.sum()))
+
+
 def calibration_error(sure: Floats, right: NDArray[np.bool_]) -> float:
     """Expected calibration error with equal bins (Naeini et al., 2015).
 
@@ -49,13 +73,7 @@ def calibration_error(sure: Floats, right: NDArray[np.bool_]) -> float:
         sure: the probability given to each answer.
         right: whether the answer was right.
     """
-    bins = np.minimum((sure * BINS).astype(int), BINS - 1)
-    gaps = [
-        abs(float(sure[bins == one].mean()) - float(right[bins == one].mean()))
-        * float((bins == one).mean())
-        for one in np.unique(bins)
-    ]
-    return float(sum(gaps))
+    return sum(abs(one.sure - one.right) * one.rows for one in bins(sure, right)) / len(sure)
 
 
 def interval(

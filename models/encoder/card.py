@@ -1,0 +1,77 @@
+"""The card of an encoder: what it is for, what it learnt from, and what was measured."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from models.card import CARD
+from models.encoder import manifest
+from models.encoder.evaluate import Report, table
+from models.encoder.manifest import Manifest
+
+
+def write(folder: Path, report: Report) -> None:
+    """Write the card of a model beside its weights."""
+    made, files, _ = manifest.load(folder)
+    sizes = {name: len(content) for name, content in files.items()}
+    text = "\n".join(_card(made, sizes, report)) + "\n"
+    (folder / CARD).write_text(text, encoding="utf-8")
+
+
+def _card(made: Manifest, sizes: dict[str, int], report: Report) -> Iterator[str]:
+    yield f"# {report.model}\n"
+    yield _WHAT
+    megabytes = sum(sizes.values()) / 1e6
+    yield f"It reads {made.pieces} word pieces of a post and takes {megabytes:.1f} MB.\n"
+    yield "## Training data\n"
+    yield "Rows by task and source, each read a few times or in part, as the settings say:\n"
+    for name, number in sorted(made.trained["rows"].items(), key=lambda pair: -pair[1]):
+        yield f"- {name}: {number:,}"
+    yield ""
+    yield _DATA
+    told = ", ".join(f"{name} {value}" for name, value in made.trained["settings"].items())
+    yield f"Settings: {told}. Leak threshold {made.leak_threshold}.\n"
+    yield "## Figures\n"
+    yield _MEASURED
+    yield from table(report)
+    yield _LIMITS
+
+
+_WHAT: Final = """\
+A transformer encoder with six heads: sentiment of the post, sentiment towards a brand marked in it,
+leak mention, kind of leak, irony and emotion. The encoder starts from multilingual-e5-small (MIT
+licence), of which some layers and the word pieces of six languages were kept; its matrices are
+stored as bytes.
+
+Intended use: judging social posts in English, French, German, Spanish, Italian and Portuguese, as
+one piece of evidence among many. Not intended for decisions about single people.
+"""
+
+_DATA: Final = """\
+The texts themselves are not part of this project, but for those written for it, with invented
+brands. Rows that are held back, and copies of validation texts (compared without case, links and
+handles), were not trained on.
+"""
+
+_MEASURED: Final = """\
+Shares in percent; written by this command and changed by no hand:
+
+    python -m models.encoder.evaluate MODEL --against bundle --rows TASK FILE ... --card
+
+Calibration error is the expected calibration error with 15 bins. `gain` is the difference to the
+other model on the same rows, with its 95 % interval (bootstrap). Calibration and the leak threshold
+were fitted on validation rows; fresh texts will give somewhat lower figures. `synthetic` rows were
+written for this project: they are no measure of real accuracy.
+"""
+
+_LIMITS: Final = """
+## Limits
+
+- Irony, emotion and sentiment towards a brand were learnt from English posts; other languages
+  follow by what the encoder has in common for them.
+- Real leak posts outside English are few in the training data; most are synthetic.
+- At most 1,000 characters and the word pieces said above are read. Texts over 100,000 characters,
+  without anything to read, or mostly in another script than Latin are refused. Another language in
+  Latin letters is judged and marked `untrained_language`.
+- Words for groups of people carry the bias of the texts that they came from.
+"""
