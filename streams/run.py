@@ -73,7 +73,7 @@ def build(
 ) -> Worker:
     """Return a worker that has no app yet."""
     if not settings.privacy.key.reveal():
-        log.warning("privacy.key is not set: authors are left out of the mentions")
+        log.warning("privacy.key is not set: without authors nothing caps what one of them weighs")
     metrics.build(
         version=version("trustwatch"),
         model=classifier.name,

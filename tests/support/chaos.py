@@ -51,6 +51,8 @@ as one in earnest must be shorter than `trust.close_after_hours`.
 OPEN_HOURS = 72
 PATIENCE = 60.0
 """Seconds to wait for something that no longer goes on."""
+SHOWN = 3
+"""Signals that differ which are shown."""
 IDLE = 8.0
 """Seconds without mentions after which a source holds no day open."""
 NAMES = [
@@ -421,9 +423,11 @@ class Run:
             ledgers = {b: expected.ledgers[b] for b in brands if b in expected.ledgers}
             due |= {one.id: one for one in Watch(expected.terms, ledgers).step(tick)}
         self.found.signals = len(due)
-        self.found.signals_differ = sum(
-            not _alike(due.get(id_), there.get(id_)) for id_ in due.keys() | there.keys()
-        )
+        every = sorted(due.keys() | there.keys())
+        wrong = [id_ for id_ in every if not _alike(due.get(id_), there.get(id_))]
+        self.found.signals_differ = len(wrong)
+        for id_ in wrong[:SHOWN]:
+            self.say(f"signal: due {due.get(id_)}, there {there.get(id_)}")
 
     def _compare_letters(self, bad: set[tuple[int, int]], records: list[Any]) -> None:
         headers = (dict(record.headers) for record in records)
@@ -432,30 +436,40 @@ class Run:
         self.found.letters_missing = len(bad ^ letters)
 
     def _held(self) -> "Held":
-        """Return what the workers hold."""
-        held = Held()
-        for dump in self._dumps():
-            held.late += dump["late"]
-            held.readings |= dump["readings"]
-            for partition, totals in dump["partitions"].items():
-                held.twice += len(totals.keys() & held.totals.keys())
-                held.totals |= totals
-                held.ticks.append((dump["ticks"][partition], set(totals)))
-        return held
+        """Return what the workers hold, once each partition has exactly one of them."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            held = Held()
+            for dump in self._dumps():
+                held.add(dump)
+            whole = held.partitions == Counter(map(str, range(self.settings.kafka.partitions)))
+            if whole or time.monotonic() > end:
+                return held
+            time.sleep(1)
 
     def _dumps(self) -> Iterator[Any]:
         for worker in self.workers:
-            if not worker.running or worker.popen is None:
+            if not worker.wanted:
                 continue
-            path = self.folder / f"books-{worker.popen.pid}.json"
-            worker.signal(signal.SIGUSR2)
+            worker.wait(PATIENCE)
             end = time.monotonic() + PATIENCE
-            while not path.exists() and worker.running and time.monotonic() < end:
-                time.sleep(0.05)
-            if path.exists():
-                yield json.loads(path.read_bytes())
+            while (dump := self._dump(worker)) is None and time.monotonic() < end:
+                pass
+            if dump:
+                yield dump
             else:
                 self.say(f"{worker.name} does not say what it holds")
+
+    def _dump(self, worker: Process) -> Any:
+        """Ask a worker what it holds; one that does not work yet gives no answer."""
+        assert worker.popen is not None
+        path = self.folder / f"books-{worker.popen.pid}.json"
+        path.unlink(missing_ok=True)
+        worker.signal(signal.SIGUSR2)
+        end = time.monotonic() + 5
+        while not path.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        return json.loads(path.read_bytes()) if path.exists() else None
 
     def _read(self, topic: str) -> list[Any]:
         with _reader(self.kafka.bootstrap) as reader:
@@ -529,10 +543,22 @@ class Held:
     readings: Readings = field(default_factory=dict)
     ticks: list[tuple[int, set[str]]] = field(default_factory=list)
     """The first tick that was not looked at, and the brands that it is about."""
+    partitions: Counter[str] = field(default_factory=Counter)
+    """How many workers hold each partition."""
     late: int = 0
     """Mentions that came too late."""
     twice: int = 0
     """Brands that two workers hold."""
+
+    def add(self, dump: Any) -> None:
+        """Add what one worker says."""
+        self.late += dump["late"]
+        self.readings |= dump["readings"]
+        self.partitions.update(dump["partitions"].keys())
+        for partition, totals in dump["partitions"].items():
+            self.twice += len(totals.keys() & self.totals.keys())
+            self.totals |= totals
+            self.ticks.append((dump["ticks"][partition], set(totals)))
 
 
 def _differences(expected: Totals, found: Totals) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@ Its verdicts are a function of the text alone, so that a run can be computed aga
 """
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -98,6 +99,7 @@ def main() -> None:
     """Run a worker with the settings of the environment."""
     threading.Thread(target=end_with, args=[os.getppid()], daemon=True).start()
     stop_quietly()
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until the worker listens to it
     pause = next((float(arg[8:]) for arg in sys.argv if arg.startswith("--pause=")), 0.0)
     transport = FaustTransport if "--faust" in sys.argv else Transport
     run(load_settings(), classifier=Free(pause), transport=transport)
