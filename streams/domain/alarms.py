@@ -180,7 +180,7 @@ def _step(state: Floats, tick: int, seen: _Tick, tuning: Tuning) -> list[Event]:
         surge.begin(state, hour, alarmed, tuning)
         state[_PEAKS + hour % 24] = state[_LOWS + hour % 24] = 0.0
     surge.count(state, tick, seen.authors, seen.negatives, seen.posts, tuning)
-    _follow_index(state, hour, seen)
+    _follow_index(state, hour, seen, tuning)
     _follow_leaks(state, seen, tuning)
     if within == surge.TICKS - 1:
         surge.finish(state, hour, alarmed, tuning)
@@ -202,9 +202,10 @@ def _wake(state: Floats, tick: int, seen: _Tick) -> NDArray[np.bool_]:
     return awake
 
 
-def _follow_index(state: Floats, hour: int, seen: _Tick) -> None:
+def _follow_index(state: Floats, hour: int, seen: _Tick, tuning: Tuning) -> None:
     """Note the largest fall since any of the last 24 hours whose interval lies above today's."""
-    enough = seen.enough > 0
+    settled = state[_C.TICK] - state[_C.BORN] >= tuning.warm_up * surge.TICKS
+    enough = (seen.enough > 0) & settled
     state[_C.INDEX] = seen.value
     state[_C.DROP] = 0.0
     if not enough.any():

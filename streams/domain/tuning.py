@@ -32,9 +32,9 @@ class Tuning:
     """Ticks in a row that must be calm before an alarm ends: an hour, so that none flaps."""
 
     warm_up: float = 72.0
-    """Hours after its first post in which a brand's complaints and share raise no alarm: each hour
-    of the day is then known from three days. A surge within it is taken for usual.
-    Shorter: the first weeks alarm for nothing."""
+    """Hours after its first post in which a brand's complaints, share and index raise no alarm:
+    each hour of the day is then known from three days, and the index has found its place. A surge
+    within it is taken for usual. Shorter: the first weeks alarm for nothing."""
     youth: float = 1.0
     """How much more is expected while little is known: the usual is taken 1 + youth / (1 + days
     seen of this kind, working days or weekend) times as high. 0 measured up to twice as

@@ -169,6 +169,10 @@ def test_a_turn_of_the_share_is_seen_at_a_constant_volume() -> None:
 #              └──── 51
 
 
+SETTLED = 3 * DAY + HOUR
+"""Ticks of a brand after which its index has found its place."""
+
+
 def index(values: list[float], half: float = 2.0, *, enough: bool = True) -> Observed:
     row = np.asarray(values, float)[None, :]
     return seen(row.shape, posts=1, index=row, low=row - half, high=row + half, enough=enough)
@@ -176,22 +180,26 @@ def index(values: list[float], half: float = 2.0, *, enough: bool = True) -> Obs
 
 def test_a_fall_of_eight_points_pages_and_of_five_opens_a_ticket() -> None:
     for fall, channel in ((9, "page"), (6, "ticket")):
-        events = Panel(1).step(START, index([60] * HOUR + [60.0 - fall]))
+        events = Panel(1).step(START, index([60] * SETTLED + [60.0 - fall]))
         assert told(events, "index_drop") == [("raised", channel)]
 
 
 def test_a_fall_is_none_while_the_intervals_overlap() -> None:
-    assert Panel(1).step(START, index([60] * HOUR + [50.0] * HOUR, half=6)) == []
+    assert Panel(1).step(START, index([60] * SETTLED + [50.0] * HOUR, half=6)) == []
 
 
 def test_a_fall_is_none_while_there_is_not_enough_evidence() -> None:
-    assert Panel(1).step(START, index([60] * HOUR + [40.0] * HOUR, enough=False)) == []
+    assert Panel(1).step(START, index([60] * SETTLED + [40.0] * HOUR, enough=False)) == []
 
 
 def test_a_fall_is_over_when_the_index_has_stayed_there_for_a_day() -> None:
-    events = Panel(1).step(START, index([60] * HOUR + [50.0] * 2 * DAY))
+    events = Panel(1).step(START, index([60] * SETTLED + [50.0] * 2 * DAY))
     assert told(events, "index_drop") == [("raised", "page"), ("ended", "page")]
     assert DAY - HOUR < events[1].tick - events[0].tick < DAY + 2 * HOUR
+
+
+def test_a_fall_in_the_first_days_of_a_brand_is_none() -> None:
+    assert Panel(1).step(START, index([60] * HOUR + [40.0] * DAY)) == []
 
 
 def test_a_slow_decline_over_a_week_is_no_fall() -> None:
@@ -357,7 +365,7 @@ def test_each_event_is_told_in_a_sentence_with_its_numbers() -> None:
     assert f"{events[0].numbers['ratio']:.1f} times" in why(events[0])
     over, _ = after(panel, at, ticks(steady(3)))
     assert why(over[0]).startswith("Over: ")
-    fall = Panel(1).step(START, index([60] * HOUR + [50.0]))[0]
+    fall = Panel(1).step(START, index([60] * SETTLED + [50.0]))[0]
     assert "10.0 points within a day, from 60.0 to 50.0" in why(fall)
     story = Panel(1).step(START, leak([1, 2], 3))
     assert "severity 3 of 4 has 2 independent groups of witnesses" in why(story[-1])
