@@ -67,7 +67,7 @@ def test_posts_that_wait_for_a_judge_who_is_away_hold_their_day_open(place: Plac
     place.create_topics()
     wait_unjudged(place, 7)
     place.start(TRUSTWATCH_WORKER_STAGES="follow")
-    assert until(lambda: place.get("/readyz")[0] == 200), place.log()
+    assert until(lambda: place.get("/readyz")[0] == 200, timeout=90), place.log()
     other = Other(place)
     other.go_on(160)
     assert closings(place) == 0, "silent, but its posts wait"
@@ -77,13 +77,10 @@ def test_posts_that_wait_for_a_judge_who_is_away_hold_their_day_open(place: Plac
         other.go_on(20)
         return closings(place) > 0
 
-    assert until(closed), place.log()
+    assert until(closed, timeout=90), place.log()
     other.close()
-    assert until(lambda: _counted(place) == other.sent + 7), (
-        _counted(place),
-        other.sent,
-        place.readings(),
-    )
+    until(lambda: _counted(place) == other.sent + 7)
+    assert _counted(place) == other.sent + 7, place.log()
     assert place.readings()["acme"]["late"] == 0
 
 

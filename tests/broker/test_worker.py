@@ -232,6 +232,25 @@ def test_of_two_workers_with_one_name_one_ends_and_names_the_setting(place: Plac
     assert ended() == [1]
 
 
+def test_workers_of_one_stage_each_share_out_the_work_and_lose_none(place: Place) -> None:
+    place.create_topics()
+    names = [f"brand{n}" for n in range(8)]
+    Path(place.settings.brands.file).write_text(
+        "".join(f'[[brand]]\nid = "{name}"\nname = "{name}"\n' for name in names)
+    )
+    for stage in ("judge", "follow", "follow"):
+        place.start(TRUSTWATCH_WORKER_STAGES=stage, TRUSTWATCH_METRICS_PORT="0")
+
+    def counted() -> int:
+        readings = place.readings().values()
+        return sum(one["negative"] + one["neutral"] + one["positive"] for one in readings)
+
+    for number in (100, 200):
+        place.send(*(post(n, f"hi {names[n % 8]}") for n in range(number)))
+        until(lambda: counted() == number, timeout=90)  # noqa: B023
+        assert counted() == number, place.log()
+
+
 def test_a_worker_without_its_topics_says_what_to_run(place: Place) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "streams", "worker"],

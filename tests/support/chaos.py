@@ -371,10 +371,11 @@ class Run:
     def _await_work(self, timeout: float = 90.0) -> None:
         """Return when the first posts are worked off: faults before that hit nothing."""
         end = time.monotonic() + timeout
-        while not self._committed():
-            assert time.monotonic() < end, f"the workers do not start: see {self.folder}"
+        while not self._committed() and time.monotonic() < end:
             time.sleep(0.3)
-        self.say("the workers work")
+        works = time.monotonic() < end
+        assert works or self.found.transport == "faust", f"no worker starts: see {self.folder}"
+        self.say("the workers work" if works else "the workers have committed nothing so far")
 
     def _committed(self) -> int:
         with _reader(self.kafka.bootstrap, group_id=self.settings.kafka.group) as reader:
