@@ -1,13 +1,12 @@
 """Whether a worker's memory stays flat while posts come and days close.
 
     python benchmarks/memory.py                1,000,000 posts, 1,000 brands; exits 1 on a miss
-    python benchmarks/memory.py --days 120     the same posts over more days: fewer rows, more hours
-    python benchmarks/memory.py                1,000,000 posts, 1,000 brands; exits 1 on a miss
+    python benchmarks/memory.py --days 120     the same posts over more days: fewer rows at a time
 
 The posts run through the days of event time as fast as the worker can follow; days close as they do
 in operation. A straight line through the resident memory over the second half of the posts says how
-much it grew there. One part of the state grows by design until it is a year old: the sums of each
-brand and hour; the table shows them beside the rows.
+much it grew there. The state is the rows of the open days and, for each brand, what its closed days
+come to; the table shows both.
 """
 
 import gc
@@ -26,8 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.crowd import SEED, brands, posts
 from benchmarks.lab import FREE, Hold, Report, Stand, broker, parser
 from streams.domain.book import Book
-from streams.domain.ledger import ClosedDay, Ledger
-from streams.domain.row import UNIT, Row
+from streams.domain.row import UNIT, Row, day_of
 
 BRANDS = brands(1_000)
 IDLE = 2.0
@@ -89,17 +87,17 @@ def per_row(count: int = 100_000) -> float:
     return (resident() - before) / count
 
 
-def per_hour(count: int = 100_000) -> float:
-    """Return the bytes of memory that a brand's closed hour takes in a ledger."""
-    ledgers = []
+def per_brand(count: int = 20_000) -> float:
+    """Return the bytes of memory that a brand takes once its days have closed."""
+    book, again = Book(), Book()
+    now = int(time.time() * 1000)
+    book.put("brand", "bluesky:post/1", Row(now, UNIT // 2, 0, 2, leak=False, source="bench"))
+    closing = [entry for entries in book.close(day_of(now)) for entry in entries]
+    value = next(value for key, value in closing if key.startswith(b"c|"))
     before = resident()
-    for _ in range(count // 2_400):
-        ledger = Ledger()
-        for day in range(100):
-            sums = {day * 24 + hour: [9, 9, 9, 0, 1, 1, 1] for hour in range(24)}
-            ledger.close(day, ClosedDay({hour: list(one) for hour, one in sums.items()}))
-        ledgers.append(ledger)
-    return (resident() - before) / (len(ledgers) * 2_400)
+    for number in range(count):
+        again.apply(f"c|brand-{number}|{day_of(now)}".encode(), value)
+    return (resident() - before) / count
 
 
 def resident() -> int:
@@ -111,27 +109,26 @@ def resident() -> int:
 
 def run(options: Namespace, report: Report, kafka: Any, folder: Path) -> None:
     """Measure a worker, then what its state is made of."""
-    row, hour = per_row(), per_hour()
+    row, brand = per_row(), per_brand()
     stand = Stand(kafka, folder, "memory", brands=BRANDS)
     samples = follow(stand, options)
     books = stand.books().values()
     ledgers = [ledger for book in books for ledger in book.ledgers.values()]
-    rows = sum(len(ledger.rows) for ledger in ledgers)
-    hours = sum(len(ledger.table()) for ledger in ledgers)
+    rows = sum(len(day) for ledger in ledgers for day in ledger.days.values())
+    closed = sum(ledger.closed is not None for ledger in ledgers)
     grew, slope = growth(samples)
     report.table([{"mentions": one.mentions, "MiB": one.mib} for one in picked(samples, 9)])
     state = [
         {"state at the end": "live rows", "number": rows, "bytes each": row},
-        {"state at the end": "hours of a brand", "number": hours, "bytes each": hour},
+        {"state at the end": "brands with closed days", "number": closed, "bytes each": brand},
     ]
     report.table(state)
-    print(f"days closed: {sum(len(one.closed) for one in ledgers):,} (brand days)")
     print(f"memory by mention over the second half: {slope * MIB / 1_000:,.1f} bytes each")
     report.figures |= {
         "samples": samples,
         "state": state,
         "bytes a row": row,
-        "bytes an hour": hour,
+        "bytes a brand": brand,
     }
     report.holds.append(Hold("growth over the second half, share", grew, "<=", 0.05))
 
