@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models import examples
 from models.encoder.heads import EMOTIONS, HEADS, PLACES, WIDTH
-from models.encoder.mix import HELD_BACK, OURS, Mix, Part, Row, phase, rows, turns
+from models.encoder.mix import HELD_BACK, Mix, Part, Row, phase, rows, turns
 from models.encoder.text import clean, find, mark, write
 from models.labels import LEAK_KINDS, LEAKS, SENTIMENTS
 from streams.errors import InputError
@@ -115,7 +115,7 @@ def answer(task: str, row: Row) -> Floats:
 def draft(task: str, row: Row, draw: random.Random) -> Iterator[Draft]:
     """Write a row down, some of them with a brand marked."""
     if task == "brands":
-        yield from _towards(row)
+        yield from _towards(row, draw)
         return
     answers = answer(task, row)
     weight = TRUST.get(row.quality, 1.0)
@@ -128,10 +128,17 @@ def draft(task: str, row: Row, draw: random.Random) -> Iterator[Draft]:
         yield Draft(write(row.text), answers, row.lang, weight)
 
 
-def _towards(row: Row) -> Iterator[Draft]:
-    for brand, label in row.brands.items():
+def _towards(row: Row, draw: random.Random) -> Iterator[Draft]:
+    text, brands = row.text, row.brands
+    if draw.random() < _HALF:
+        # The same few names come up with either feeling; new ones leave only what is said of them.
+        names = {brand: invent(draw) for brand in brands}
+        for brand, name in names.items():
+            text = text.replace(brand, name)
+        brands = {names[brand]: label for brand, label in brands.items()}
+    for brand, label in brands.items():
         answers = tell(unknown(), "target", label, SENTIMENTS)
-        yield Draft(write(row.text, brand), answers, row.lang)
+        yield Draft(write(text, brand), answers, row.lang)
 
 
 def _marked(text: str, brand: str, draw: random.Random) -> str:
@@ -289,6 +296,3 @@ def apart(mix: Mix, data: Path) -> frozenset[str]:
 def ours(part: Part, found: Iterable[Row]) -> list[Row]:
     """The rows of a part that are measured on: of our own posts those held back."""
     return [row for row in found if not part.ours or held_back(row)]
-
-
-__all__ = ["OURS", "Draft", "apart", "balance", "draft", "gather", "held_back", "ours", "pairs"]

@@ -229,11 +229,15 @@ def test_rare_labels_of_a_language_weigh_more() -> None:
 def test_two_brand_posts_give_a_draft_for_each_brand(tmp_path: Path) -> None:
     brands = {"Acme": "positive", "Zorb": "negative"}
     lines(tmp_path / "b.jsonl", {"text": "Acme yes, Zorb no", "brands": brands, "lang": "en"})
-    made = gather(Mix(part=(Part("brands", "b.jsonl"),)), tmp_path)
-    assert [one.text for one in made] == [
+    made = gather(Mix(part=(Part("brands", "b.jsonl", share=20.0),)), tmp_path)
+    assert len(made) == 40
+    assert {one.text for one in made} >= {
         "<brand> Acme </brand> yes, Zorb no",
         "Acme yes, <brand> Zorb </brand> no",
-    ]
+    }
+    for one in made:
+        praised = one.text.index(OPEN) < one.text.index("yes,") < one.text.index("no")
+        assert one.answers[PLACES["target"]].argmax() == (2 if praised else 0)
 
 
 def test_our_two_brand_posts_name_their_brands_and_hold_a_hundred_back() -> None:
