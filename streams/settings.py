@@ -203,7 +203,7 @@ class Trust:
     close_after_hours: Hours = 48.0
     """Hours after the end of a day at which it closes into the ledger."""
     idle_after: Seconds = 600.0
-    """Seconds after which a partition without records does not hold the others up."""
+    """Seconds after which a silent partition without waiting posts holds no day open."""
     clock: Literal["event", "wall"] = "event"
     """Which time decays the index: that of the newest post, or that of the machine."""
     tick: Annotated[float, Meta(ge=0.05, le=3_600)] = 0.25
