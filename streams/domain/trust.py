@@ -25,12 +25,20 @@ from streams.domain.stories import Shocks
 FORMULA = "T1"
 """Changes whenever the same posts and constants would give another index."""
 
+Z = 1.96
+"""Standard deviations either side that hold 95 % of a normal distribution."""
+UNSEEN = Z * Z / 4
+"""Posts of praise, and of blame, that may be due though none was seen: the score interval of a
+Poisson count n has the width of one with the variance n + Z^2 / 4 (Wilson, 1927, for shares)."""
+
 Floats = NDArray[np.float64]
 
-GAIN, LOSS, MOOD_GAIN, MOOD_LOSS, SLOW, GAIN_GAIN, GAIN_LOSS, LOSS_LOSS = range(8)
+GAIN, LOSS, MOOD_GAIN, MOOD_LOSS, SLOW = range(5)
+LONG, MOOD, BOTH = slice(5, 8), slice(8, 11), slice(11, 14)
+WIDTH = 14
 """The decayed sums of a brand: evidence for and against over the long half-life and over the
-mood's, all of it over that of upkeep, and the squares and products for the interval."""
-WIDTH = 8
+mood's, all of it over that of upkeep; then, for the interval, the squares of gain, the products of
+gain and loss, and the squares of loss, by the decay of either squared and by their product."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +89,8 @@ class Rule:
     def half_lives(self) -> Floats:
         """Half-lives of the sums in milliseconds, shape (WIDTH,)."""
         long, mood = self.half_life, self.mood_half_life
-        hours = [long, long, mood, mood, self.upkeep_half_life, long / 2, long / 2, long / 2]
-        return np.array(hours) * HOUR
+        squares = np.repeat([long / 2, mood / 2, long * mood / (long + mood)], 3)
+        return np.append([long, long, mood, mood, self.upkeep_half_life], squares) * HOUR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +113,8 @@ class Reading:
 def parts(evidence: Evidence) -> Floats:
     """Return what each row adds to the sums at its own instant, shape (rows, WIDTH)."""
     gain, loss = evidence.gain, evidence.loss
-    columns = (gain, loss, gain, loss, gain + loss, gain * gain, gain * loss, loss * loss)
+    squares = (gain * gain, gain * loss, loss * loss)
+    columns = (gain, loss, gain, loss, gain + loss, *squares, *squares, *squares)
     return np.stack(columns, axis=-1)
 
 
@@ -123,15 +132,24 @@ def read(sums: Floats, *, rule: Rule, balance: Floats | float, kept: Floats | fl
         balance: weight of praise, shape (...).
         kept: share of the index that the shocks leave, 0 to 1, shape (...).
     """
-    support = balance * sums[..., GAIN] + rule.cost * sums[..., LOSS] + rule.prior
-    earned = (balance * sums[..., GAIN] + rule.base * rule.prior) / support
-    capital = np.where(
-        earned > rule.base, rule.base + (earned - rule.base) * np.sqrt(_upkeep(sums, rule)), earned
-    )
-    mood = _mood(sums, capital, rule=rule, balance=balance)
+    gained, lost = balance * sums[..., GAIN], rule.cost * sums[..., LOSS]
+    support = gained + lost + rule.prior
+    earned = (gained + rule.base * rule.prior) / support
+    upkeep = np.where(earned > rule.base, np.sqrt(_upkeep(sums, rule)), 1.0)
+    capital = rule.base + (earned - rule.base) * upkeep
+    praised, blamed = balance * sums[..., MOOD_GAIN], rule.cost * sums[..., MOOD_LOSS]
+    felt = praised + blamed + rule.mood_prior
+    mood = (praised + rule.mood_prior * capital) / felt
     calm = capital - rule.mood_share * np.maximum(0.0, capital - mood)
+    # What one more post's worth of praise, and of blame, moves the index: lasting, and passing.
+    bad = np.where(mood < capital, rule.mood_share, 0.0)
+    slope = (1 - bad + bad * rule.mood_prior / felt) / support
+    unseen = (slope * balance * (1 - earned), slope * rule.cost * earned)
+    lasting = (unseen[0] * upkeep, unseen[1] * upkeep)
+    passing = (bad / felt * balance * (1 - mood), bad / felt * rule.cost * mood)
+    variance = _variance(sums, lasting, passing) + UNSEEN * (unseen[0] ** 2 + unseen[1] ** 2)
+    half = 100 * Z * kept * np.sqrt(variance)
     index = 100 * calm * kept
-    half = 196 * kept * np.sqrt(_variance(sums, earned, rule=rule, balance=balance)) / support
     return Reading(
         index=index,
         low=np.maximum(0.0, index - half),
@@ -151,20 +169,33 @@ def _upkeep(sums: Floats, rule: Rule) -> Floats:
     return np.minimum(1.0, share)
 
 
-def _mood(sums: Floats, capital: Floats, *, rule: Rule, balance: Floats | float) -> Floats:
-    gained, lost = balance * sums[..., MOOD_GAIN], rule.cost * sums[..., MOOD_LOSS]
-    mood: Floats = (gained + rule.mood_prior * capital) / (gained + lost + rule.mood_prior)
-    return mood
+def _variance(
+    sums: Floats, lasting: tuple[Floats, Floats], passing: tuple[Floats, Floats]
+) -> Floats:
+    """Return the variance that the chance of who posts when gives the index, by the delta method.
 
+    Posts are taken as independent (a compound Poisson process): a decayed sum of theirs has the
+    decayed sum of their squares as its variance.
 
-def _variance(sums: Floats, capital: Floats, *, rule: Rule, balance: Floats | float) -> Floats:
-    """Return the variance of the capital times the squared support, by the delta method.
-
-    Posts are taken as independent, and the prior as `prior` posts that know nothing else.
+    Args:
+        sums: shape (..., WIDTH).
+        lasting: what one more of gain, and of loss, moves the index over the long half-life.
+        passing: the same over the mood's.
     """
-    up, down = balance * (1 - capital), rule.cost * capital
-    posts = up**2 * sums[..., GAIN_GAIN] + down**2 * sums[..., LOSS_LOSS]
-    both = 2 * up * down * sums[..., GAIN_LOSS]
-    prior = rule.prior * capital * (1 - capital)
-    variance: Floats = np.maximum(posts - both, 0.0) + prior
-    return variance
+    variance: Floats = (
+        _products(sums[..., LONG], lasting, lasting)
+        + 2 * _products(sums[..., BOTH], lasting, passing)
+        + _products(sums[..., MOOD], passing, passing)
+    )
+    return np.maximum(variance, 0.0)
+
+
+def _products(squares: Floats, one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> Floats:
+    """Return the covariance of two sums, gain pulling up and loss down."""
+    both = one[0] * other[1] + one[1] * other[0]
+    covariance: Floats = (
+        one[0] * other[0] * squares[..., 0]
+        - both * squares[..., 1]
+        + one[1] * other[1] * squares[..., 2]
+    )
+    return covariance

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streams.domain.evidence import Caps, Weights
 from streams.domain.row import UNIT, Row
 from streams.domain.stories import Shocks
-from streams.domain.trust import WIDTH, Reading, Rule, read
+from streams.domain.trust import UNSEEN, WIDTH, Reading, Rule, read
 from streams.records import Mention
 from tests.support.rows import RULE, ledger, row, seen, shuffled, steady
 
@@ -147,7 +147,7 @@ def test_many_brands_at_once_read_as_each_alone() -> None:
     "other",
     [
         Rule(prior=21.0),
-        Rule(weights=Weights(young=0.3)),
+        Rule(weights=Weights(young=0.2)),
         Rule(weights=Weights(sources=(("forum", 0.5),))),
         Rule(caps=Caps(copies=9.0)),
         Rule(shocks=Shocks(gap=47.0)),
@@ -166,7 +166,7 @@ def test_silence_of_30_years_leaves_the_base_and_no_nan() -> None:
     reading = at([row(0, gain=1.0)] * 50, 30 * 365.25 * 24)
     assert reading.index == pytest.approx(50.0)
     assert not reading.enough
-    assert reading.low == pytest.approx(50 - 98 * sqrt(1 / RULE.prior), abs=3)
+    assert reading.low == pytest.approx(50 - 196 * sqrt(UNSEEN * 2) / RULE.prior, abs=0.1)
 
 
 def test_all_in_one_second_is_read_like_all_in_an_hour() -> None:
