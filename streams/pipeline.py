@@ -351,7 +351,7 @@ def _enter(mention: Mention, at: int, book: Book, out: Followed) -> list[Entry]:
 def row_of(mention: Mention, at: int, weights: Weights) -> Row:
     """Return what a mention is worth, before caps."""
     felt = mention.sentiment or Sentiment(0.0, 1.0, 0.0)
-    weight = UNIT * mention.weight * dict(weights.sources).get(mention.source, 1.0)
+    weight = UNIT * (mention.weight > 0) * dict(weights.sources).get(mention.source, 1.0)
     shares = (felt.negative, felt.neutral, felt.positive)
     blame = weights.leak if mention.is_leak else 1.0
     return Row(
@@ -366,6 +366,7 @@ def row_of(mention: Mention, at: int, weights: Weights) -> Row:
         copy=int(mention.copy or "0", 16),
         weighty=mention.weight > 0,
         url=mention.url or "",
+        young=0 < mention.weight < 1,
     )
 
 

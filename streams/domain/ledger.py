@@ -243,7 +243,8 @@ class Ledger:
         brought = carried(known, to=day * DAY, rule=self._rule)
         rows = self.rows(day)
         caps = self._rule.caps
-        evidence = weigh(rows, usual=usual_praise(brought.praise, caps), caps=caps)
+        usual, young = usual_praise(brought.praise, caps), self._rule.weights.young
+        evidence = weigh(rows, usual=usual, caps=caps, young=young)
         chapters = tell(brought.stories, rows, self._rule.shocks)
         added = parts(evidence)
         within = np.vstack([brought.sums, added / decay(rows.at - brought.at, self._rule)])

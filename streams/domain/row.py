@@ -46,6 +46,8 @@ _LABEL = 0b11
 _LEAK = 0b100
 _WEIGHTY = 0b1000
 _KIND = 4
+_KIND_BITS = 0b111
+_YOUNG = 0b1000_0000
 
 
 class Row(NamedTuple):
@@ -53,8 +55,8 @@ class Row(NamedTuple):
 
     Attributes:
         at: event time, milliseconds since 1970, UTC.
-        gain: evidence for trust before caps, 0 to `UNIT`.
-        loss: evidence against it before caps, 0 to 1.5 `UNIT`.
+        gain: evidence for trust before caps and the author's standing, 0 to `UNIT`.
+        loss: evidence against it before them, 0 to 1.5 `UNIT`.
         label: the likeliest sentiment, an index into `LABELS`.
         leak: whether the post speaks of a leak.
         source: where the post came from.
@@ -63,6 +65,7 @@ class Row(NamedTuple):
         copy: copy key of the text, 64 bits; 0: the post is like no other.
         weighty: whether the post may count as evidence; a repost or a declared bot may not.
         url: link to the post.
+        young: whether the author's account is a young one.
     """
 
     at: int
@@ -76,6 +79,7 @@ class Row(NamedTuple):
     copy: int = 0
     weighty: bool = True
     url: str = ""
+    young: bool = False
 
     def pack(self) -> bytes:
         """Return the row as it stands in memory and in the changelog.
@@ -84,6 +88,7 @@ class Row(NamedTuple):
             struct.error: a number is out of range, or the source is longer than 255 bytes.
         """
         flags = self.label | _LEAK * self.leak | _WEIGHTY * self.weighty | self.kind << _KIND
+        flags |= _YOUNG * self.young
         source = self.source.encode()
         numbers = (self.at, self.gain, self.loss, self.author, self.copy, flags, len(source))
         return _HEAD.pack(*numbers) + source + self.url.encode()
@@ -103,11 +108,12 @@ class Row(NamedTuple):
             flags & _LABEL,
             bool(flags & _LEAK),
             packed[_HEAD.size : _HEAD.size + length].decode(),
-            flags >> _KIND,
+            flags >> _KIND & _KIND_BITS,
             author,
             copy,
             bool(flags & _WEIGHTY),
             packed[_HEAD.size + length :].decode(),
+            bool(flags & _YOUNG),
         )
 
     def outranks(self, other: Self) -> bool:
@@ -135,6 +141,7 @@ class Columns(NamedTuple):
         leak: whether it speaks of a leak.
         kind: index into `KINDS`.
         weighty: whether it may count as evidence.
+        young: whether the author's account is a young one.
         order: where each row stands in the two lists that follow.
         names: ids of the posts, in any order.
         packed: the rows themselves, in that order.
@@ -149,6 +156,7 @@ class Columns(NamedTuple):
     leak: NDArray[np.bool_]
     kind: NDArray[np.uint8]
     weighty: NDArray[np.bool_]
+    young: NDArray[np.bool_]
     order: NDArray[np.intp]
     names: list[str]
     packed: list[bytes]
@@ -183,8 +191,9 @@ def columns(rows: Mapping[str, bytes]) -> Columns:
         copy=_own(table["copy"]),
         label=flags & np.uint8(_LABEL),
         leak=(flags & np.uint8(_LEAK)) > 0,
-        kind=flags >> np.uint8(_KIND),
+        kind=flags >> np.uint8(_KIND) & np.uint8(_KIND_BITS),
         weighty=(flags & np.uint8(_WEIGHTY)) > 0,
+        young=(flags & np.uint8(_YOUNG)) > 0,
         order=order,
         names=names,
         packed=packed,

@@ -68,6 +68,7 @@ rows = st.builds(
     author=st.integers(0, 3),
     copy=st.integers(0, 3),
     weighty=st.booleans(),
+    young=st.booleans(),
 )
 posts = st.sampled_from("abcdefgh")
 puts = st.tuples(st.just("put"), st.sampled_from(["acme", "brio"]), posts, rows)
@@ -146,9 +147,9 @@ def crisis(seed: int = 1, *, days: int = 12, calm: int = 30, surge: float = 6.0)
     moods += [(0.02, 0.95)] * len(loud)
     made: list[Act] = []
     for n, (when, (gain, loss)) in enumerate(zip(at, moods, strict=True)):
-        keys = {"author": int(chance.integers(1, 2**60)), "copy": int(chance.integers(1, 2**60))}
+        author, copy = chance.integers(1, 2**60, 2).tolist()
         label = 0 if loss > gain or chance.random() < 0.2 else 2
-        one = Row(when, int(gain * UNIT), int(loss * UNIT), label, False, "forum", **keys)
+        one = Row(when, int(gain * UNIT), int(loss * UNIT), label, False, "forum", 0, author, copy)
         made.append(("put", "acme", f"post-{n}", one))
     leaks = [*(begin + 20 * 60_000 * n for n in range(12)), begin + 47 * HOUR]
     for n, when in enumerate(leaks):

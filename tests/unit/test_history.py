@@ -22,7 +22,7 @@ START = datetime(2026, 3, 2, tzinfo=UTC)
 
 def mention(post: str, at: datetime, mood: str = "negative", **given: Any) -> Mention:
     shares = {label: 0.9 if label == mood else 0.05 for label in LABELS}
-    known = {"brand": "acme", "source": "forum", "sentiment": Sentiment(**shares)}
+    known: dict[str, Any] = {"brand": "acme", "source": "forum", "sentiment": Sentiment(**shares)}
     return Mention(post=post, at=at, partition=0, offset=0, **(known | given))
 
 
@@ -69,11 +69,11 @@ def test_each_reading_is_that_of_a_book_at_that_instant(history: History) -> Non
     for one in mentions():
         at = millis(one.at)
         book.put(one.brand, one.post, row_of(one, at, Rule().weights))
-    for one in history.readings[:: len(history.readings) // 20]:
-        at = millis(one.at)
+    for read in history.readings[:: len(history.readings) // 20]:
+        at = millis(read.at)
         seen = reading(book.view("acme", at), at=at, late=0)
         for name in Reading.__struct_fields__:
-            assert getattr(seen, name) == getattr(one, name), name
+            assert getattr(seen, name) == getattr(read, name), name
 
 
 def test_a_reading_of_a_book_counts_no_post_that_came_after_it() -> None:

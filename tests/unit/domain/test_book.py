@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.domain.book import Book
+from streams.domain.book import Book, Entry
 from streams.domain.ledger import Leak
 from streams.domain.row import DAY, HOUR, UNIT, Row
+from streams.records import Signal
 from tests.support.rows import (
     DAY0,
     T0,
@@ -136,10 +137,11 @@ def test_a_book_that_closes_days_says_what_one_says_that_does_not() -> None:
     assert not [day for day in closing.ledgers["acme"].days if day < DAY0 + 10]
 
 
-def signalled(every: int | None) -> list:
+def signalled(every: int | None) -> list[Signal]:
     """Follows a crisis day by day; closes days after two, and starts anew every few days."""
-    posts, log, told = dated(crisis()), [], []
-    book = Book()
+    posts, book = dated(crisis()), Book()
+    log: list[Entry] = []
+    told: list[Signal] = []
     for day in range(13):
         if every and day % every == 0:
             book = replay(log)

@@ -1,6 +1,6 @@
 """Caps: by examples worked by hand, and as functions of the set of posts."""
 
-from math import e, expm1, log
+from math import expm1, log
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ FREE = Caps(author=1e12, copies=1e12, praise=1e12)
 
 
 def weighed(*given_: Row, usual: float = 1e9, caps: Caps = CAPS) -> Evidence:
-    return weigh(columns(packed(given_)), usual=usual, caps=caps)
+    return weigh(columns(packed(given_)), usual=usual, caps=caps, young=0.35)
 
 
 def packed(given_: tuple[Row, ...] | list[Row]) -> dict[str, bytes]:
@@ -28,6 +28,15 @@ def test_an_author_never_weighs_more_than_two_posts_in_a_day() -> None:
     assert found.loss[0] == pytest.approx(-2 * expm1(-1 / 2), abs=1e-8)
     assert found.loss[:3].sum() == pytest.approx(-2 * expm1(-3 / 2), abs=1e-8)
     assert found.loss.sum() == pytest.approx(2.0, abs=1e-6)
+
+
+def test_a_young_account_never_weighs_more_than_its_share_of_that() -> None:
+    old, young = (
+        weighed(*(row(n, loss=1.0, author=7, young=one) for n in range(20)))
+        for one in (False, True)
+    )
+    assert young.loss.tolist() == pytest.approx((0.35 * old.loss).tolist(), abs=1e-8)
+    assert young.loss.sum() == pytest.approx(0.7, abs=1e-3)
 
 
 def test_praise_and_blame_of_an_author_share_his_cap() -> None:
@@ -43,22 +52,21 @@ def test_near_copies_count_up_to_ten_and_then_by_their_logarithm() -> None:
     assert found.loss.sum() == pytest.approx(10 * (1 + log(100 * one / 10)), abs=1e-6)
 
 
-def test_praise_beyond_what_is_usual_counts_by_its_logarithm_and_blame_in_full() -> None:
+def test_praise_beyond_what_is_usual_counts_ever_less_and_blame_in_full() -> None:
     one = -2 * expm1(-1 / 2)
     praise = weighed(*(row(n / 10, gain=1.0) for n in range(100)), usual=4.0)
     blame = weighed(*(row(n / 10, loss=1.0) for n in range(100)), usual=4.0)
     assert praise.praise == pytest.approx(100 * one, abs=1e-6)
-    assert praise.gain.sum() == pytest.approx(6 * (1 + log(100 * one / 6)), abs=1e-6)
+    assert praise.gain.sum() == pytest.approx(6 * (2 - 6 / (100 * one)), abs=1e-6)
     assert blame.loss.sum() == pytest.approx(100 * one, abs=1e-6)
 
 
-def test_e_times_the_free_praise_weighs_double() -> None:
-    free = weighed(*(row(n, gain=1.0) for n in range(6)), usual=4.0, caps=Caps(author=1e12))
-    more = weighed(
-        *(row(n / 10, gain=6 * e / 100) for n in range(100)), usual=4.0, caps=Caps(author=1e12)
-    )
-    assert free.gain.sum() == pytest.approx(6, abs=1e-6)
-    assert more.gain.sum() == pytest.approx(12, abs=0.01)
+def test_no_money_buys_more_than_three_days_of_praise_in_one() -> None:
+    usual = 4.0
+    for posts in (10, 100, 10_000):
+        found = weighed(*(row(n / 1_000, gain=1.0) for n in range(posts)), usual=usual)
+        assert found.gain.sum() <= 3 * usual
+    assert found.gain.sum() == pytest.approx(3 * usual, abs=0.01)
 
 
 @pytest.mark.parametrize(

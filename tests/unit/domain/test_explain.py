@@ -1,5 +1,7 @@
 """Explanations: what a group moved is the index less what it were without the group."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -44,7 +46,7 @@ def index(given_: list[Row]) -> float:
 
 
 def without(given_: list[Row], group: Group) -> list[Row]:
-    keep = {
+    keep: dict[str, Callable[[Row], bool]] = {
         "source": lambda one: one.source != group.name,
         "copy": lambda one: f"{one.copy:016x}" != group.name,
         "hour": lambda one: str(np.datetime64(one.at // 3_600_000, "h")) != group.name[:13],

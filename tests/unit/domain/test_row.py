@@ -24,6 +24,7 @@ any_row = st.builds(
     copy=st.integers(0, 2**64 - 1),
     weighty=st.booleans(),
     url=st.text(max_size=80),
+    young=st.booleans(),
 )
 
 

@@ -1,5 +1,7 @@
 """Leak stories: where one ends and another begins, who counts as a witness, what is taken off."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,8 +14,8 @@ SHOCKS = Shocks()
 BREACH = KINDS.index("data_breach")
 
 
-def leak(hours: float, who: int = 0, words: int = 0, **given: object) -> Row:
-    known = {"kind": BREACH, "leak": True, "author": who, "copy": words}
+def leak(hours: float, who: int = 0, words: int = 0, **given: Any) -> Row:
+    known: dict[str, Any] = {"kind": BREACH, "leak": True, "author": who, "copy": words}
     return row(hours, **{**known, **given})
 
 
