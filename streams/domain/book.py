@@ -92,13 +92,13 @@ class Book:
             self.late += 1
             return []
         ledger = self._ledger(brand)
-        old = ledger.row(post)
-        if not ledger.put(post, row):
+        changed = ledger.put(post, row)
+        if changed is None:
             return []
         if post in self.deleted:
             ledger.withdraw(post)
-        self.watch.spoil(brand, min(row.at, Row.unpack(old).at) if old else row.at)
-        return [(f"r|{brand}|{post}".encode(), ledger.row(post))]
+        self.watch.spoil(brand, changed)
+        return [(f"r|{brand}|{post}".encode(), ledger.days[day_of(row.at)][post])]
 
     def delete(self, post: str, at: int) -> tuple[list[Entry], list[str]]:
         """Delete a post, heard of or not; return the entries to write and the brands touched."""

@@ -137,20 +137,21 @@ class Ledger:
         self._carries: dict[int, Carry] = {}
         self._tail: Tail | None = None
 
-    def put(self, post: str, row: Row) -> bool:
-        """Set the row of a post; return whether anything changed.
+    def put(self, post: str, row: Row) -> int | None:
+        """Set the row of a post; return the instant from which on something changed, or None.
 
         Writing a row again changes nothing; of two versions the one that outranks stays.
         """
-        day, packed = day_of(row.at), self.row(post)
+        day, changed, packed = day_of(row.at), row.at, self.row(post)
         if packed is not None:
             old = Row.unpack(packed)
             if not row.outranks(old):
-                return False
+                return None
             self._remove(post, day_of(old.at))
+            changed = min(changed, old.at)
         self.days.setdefault(day, {})[post] = row.pack()
         self._spoil(day)
-        return True
+        return changed
 
     def row(self, post: str) -> bytes | None:
         """Return the packed row of a post."""

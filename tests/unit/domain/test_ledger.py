@@ -35,8 +35,8 @@ def test_a_ledger_that_was_told_nothing_knows_nothing() -> None:
 
 def test_writing_a_row_again_changes_nothing() -> None:
     made = Ledger(RULE)
-    assert made.put("a", row(1, gain=0.5))
-    assert not made.put("a", row(1, gain=0.5))
+    assert made.put("a", row(1, gain=0.5)) == T0 + DAY // 24
+    assert made.put("a", row(1, gain=0.5)) is None
     assert made.carry(T0 + DAY).counts[2] == 1
 
 
@@ -144,7 +144,7 @@ def test_a_dropped_row_is_gone() -> None:
     made.drop("1")
     made.drop("no such post")
     assert made.row("1") is None
-    assert made.put("1", row(2, loss=0.5))
+    assert made.put("1", row(2, loss=0.5)) is not None
     assert seen(made, 3).known.counts[:3] == (1, 0, 1)
 
 
