@@ -3,7 +3,17 @@
 from importlib.util import find_spec
 from typing import Final
 
-TRAINING: Final = ("base", "batches", "export", "fit", "network", "train", "validate", "vocabulary")
+TRAINING: Final = (
+    "base",
+    "batches",
+    "export",
+    "fit",
+    "network",
+    "recover",
+    "train",
+    "validate",
+    "vocabulary",
+)
 NEEDED: Final = ("torch", "onnx", "sklearn", "wordfreq")
 
 collect_ignore = (

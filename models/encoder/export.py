@@ -8,6 +8,7 @@ compared with those of the network that was trained. Needs the extra `train`.
 import argparse
 import json
 import logging
+import re
 import sys
 import tempfile
 import warnings
@@ -39,6 +40,8 @@ Floats = NDArray[np.float32]
 
 OPSET: Final = 17
 _HALF: Final = 0.5
+_LAST: Final = re.compile(r"/heads\.\w+\.4/")
+"""The nodes that give the scores."""
 _TABLE: Final = 2
 """Dimensions of the table of the pieces."""
 
@@ -90,11 +93,13 @@ def fuse(source: Path, to: Path, *, heads: int, hidden: int) -> None:
 
 
 def shrink(source: Path, to: Path) -> None:
-    """Turn the matrices into bytes, a scale for each column."""
+    """Turn the matrices into bytes, a scale for each column; the few last ones stay exact."""
+    last = [one.name for one in onnx.load(source).graph.node if _LAST.search(one.name)]
     quantize_dynamic(
         source,
         to,
         op_types_to_quantize=["MatMul", "Attention"],
+        nodes_to_exclude=last,
         per_channel=True,
         weight_type=QuantType.QInt8,
         # After fusion the types of some tensors cannot be inferred: they are floats.

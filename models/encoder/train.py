@@ -1,7 +1,9 @@
 """Trains the encoder: `python -m models.encoder.train --mix FILE --data DIR --base DIR --out DIR`.
 
-Needs the extra `train`. Stopped or killed, it goes on from its last checkpoint when started again
-with the same folder. The data is read again at every slice of an epoch, so rows may be added.
+Needs the extra `train`. The base is a folder written by `models.encoder.base`, or a model folder:
+then all of its layers are trained on. A training that was stopped or killed goes on from its last
+checkpoint when started again with the same folder. The data is read again at every slice of an
+epoch, so rows may be added.
 """
 
 import argparse
@@ -19,9 +21,11 @@ from rich.console import Console
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from models.bundle import MANIFEST
 from models.encoder import drafts, mix, network, validate
 from models.encoder.batches import Batch, batches
 from models.encoder.heads import HEADS, PLACES
+from models.encoder.recover import recover
 from models.encoder.text import OPEN
 from models.encoder.vocabulary import TOKENIZER
 from streams.errors import InputError
@@ -273,7 +277,10 @@ def begin(base: Path, out: Path, settings: Settings) -> Trainee:
     opener = Tokenizer.from_file(str(base / TOKENIZER)).token_to_id(OPEN)
     if opener is None:
         raise InputError(f"{base / TOKENIZER} has no mark for brands: make {base} again")
-    net = network.start(base, layers=settings.layers, opener=opener)
+    if (base / MANIFEST).exists():
+        net = recover(base, opener=opener)
+    else:
+        net = network.start(base, layers=settings.layers, opener=opener)
     trainee = prepare(net, settings)
     if (out / STATE).exists():
         _restore(trainee, torch.load(out / STATE, weights_only=True))

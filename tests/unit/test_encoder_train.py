@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from models.encoder import manifest, mix
 from models.encoder.heads import WIDTH
 from models.encoder.onnx import open_encoder
 from models.encoder.text import CLOSE, OPEN
+from streams.errors import ModelError
 from streams.records import Verdict
 
 MISSING = [
@@ -210,6 +212,48 @@ def test_the_same_seed_gives_the_same_network(tmp_path: Path, plan: Path) -> Non
         for name in ("one", "other")
     )
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.usefixtures("together")
+def test_a_model_folder_can_be_trained_on(tmp_path: Path, plan: Path) -> None:
+    from tokenizers import Tokenizer  # noqa: PLC0415
+
+    from models.encoder import network  # noqa: PLC0415
+    from models.encoder.recover import recover  # noqa: PLC0415
+    from models.encoder.text import write  # noqa: PLC0415
+    from models.encoder.validate import scores  # noqa: PLC0415
+
+    tiny = Path(__file__).parent / "encoder-tiny"
+    where = data(tmp_path / "data")
+    texts = [write(row.text) for row in mix.read(where / "feel.jsonl")]
+    words = Tokenizer.from_file(str(tiny / manifest.TOKENIZER))
+    opener = words.token_to_id(OPEN)
+    assert opener is not None
+    again = recover(tiny, opener=opener).eval()
+    said = scores(again, words, texts, plain=True)[:, :3].argmax(axis=1)
+    known = [one[:3].argmax() for one, _ in open_encoder(tiny).run(texts)]
+    assert (said == known).mean() >= 0.95
+
+    shutil.copytree(tiny, tmp_path / "base")
+    run = train(tmp_path, plan, "more", 160)
+    assert network.load(run).bert.config.num_hidden_layers == 2
+
+
+def test_a_model_of_another_make_is_not_trained_on(tmp_path: Path) -> None:
+    import onnx  # noqa: PLC0415
+
+    from models.encoder.recover import recover  # noqa: PLC0415
+
+    tiny = Path(shutil.copytree(Path(__file__).parent / "encoder-tiny", tmp_path / "tiny"))
+    kept, _, _ = manifest.load(tiny)
+    made = onnx.load(tiny / manifest.NETWORK)
+    for node in made.graph.node:
+        if node.op_type == "QAttention":
+            node.op_type = "Attention"
+    onnx.save(made, tiny / manifest.NETWORK)
+    manifest.save(tiny, kept)
+    with pytest.raises(ModelError, match=r"was not made by `python -m models\.encoder\.export`"):
+        recover(tiny, opener=4)
 
 
 def test_without_a_start_the_command_says_how_to_make_one(
