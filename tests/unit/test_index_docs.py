@@ -18,7 +18,7 @@ def test_every_constant_is_told_with_its_value_and_its_reason() -> None:
 def test_no_constant_is_without_a_reason() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]*) \|$", PAGE, flags=re.MULTILINE)
     assert len(rows) > 40
-    assert [name for name, _, reason in rows if len(reason) < 20] == []
+    assert [name for name, _, reason in rows if len(reason) < 12] == []
 
 
 @pytest.mark.parametrize("link", sorted({*re.findall(r"\]\(([^)#:]+)\)", PAGE)}))
