@@ -9,6 +9,7 @@ epoch, so rows may be added.
 import argparse
 import json
 import random
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ from streams.errors import InputError
 STATE: Final = "state.pt"
 LOG: Final = "log.jsonl"
 SETTINGS: Final = "settings.json"
+_STOPPED: Final = 128 + signal.SIGTERM
 
 
 @dataclass(frozen=True)
@@ -185,19 +187,28 @@ class Run:
         self._console = Console(stderr=True, soft_wrap=True)
         self._apart = drafts.apart(plan, data)
         self._saved = time.monotonic()
+        self._stopped = False
 
-    def go(self, trainee: Trainee) -> None:
-        """Train to the end."""
+    def stop(self, *_: object) -> None:
+        """Save and end after the batch that is being learnt from."""
+        self._stopped = True
+
+    def go(self, trainee: Trainee) -> bool:
+        """Train to the end; false when stopped before."""
         kept = json.dumps(asdict(self._settings), indent=1)
         (self._out / SETTINGS).write_text(kept + "\n", encoding="utf-8")
         trainee.network.train()
         while trainee.progress.posts < self._settings.posts:
             self._slice(trainee)
+            if self._stopped:
+                self._save(trainee)
+                return False
             if trainee.progress.slice_ % self._settings.every == 0:
                 self._validate(trainee)
         self._validate(trainee)
         network.save(trainee.network, self._out)
         self._save(trainee)
+        return True
 
     def _slice(self, trainee: Trainee) -> None:
         progress, began, first = trainee.progress, time.monotonic(), trainee.progress.posts
@@ -213,9 +224,12 @@ class Run:
             progress.batch += 1
             if progress.batch % 50 == 0:
                 self._tell(progress, mean, (progress.posts - first) / (time.monotonic() - began))
+            if self._stopped:
+                return
             if time.monotonic() - self._saved > self._pause:
                 self._save(trainee)
         progress.slice_, progress.batch = progress.slice_ + 1, 0
+        progress.seconds += time.monotonic() - began
 
     def _batches(self, slice_: int) -> Iterator[Batch]:
         settings = self._settings
@@ -239,13 +253,14 @@ class Run:
 
     def _validate(self, trainee: Trainee) -> None:
         figures = validate.figures(trainee.network, self._tokenizer, self._plan, self._data)
-        told = {"posts": trainee.progress.posts, "at": round(time.time()), **figures}
+        progress = trainee.progress
+        told = {"posts": progress.posts, "seconds": round(progress.seconds), **figures}
         with (self._out / LOG).open("a", encoding="utf-8") as log:
             log.write(json.dumps(told) + "\n")
         self._console.print(json.dumps(told), markup=False)
         mean = sum(figures.values()) / max(1, len(figures))
-        if mean > trainee.progress.best:
-            trainee.progress.best = mean
+        if mean > progress.best:
+            progress.best = mean
             network.save(trainee.network, self._out / "best")
         self._save(trainee)
 
@@ -315,7 +330,7 @@ def _settings(asked: argparse.Namespace) -> Settings:
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Train from the command line; 2 when a file is wrong."""
+    """Train from the command line; 2 when a file is wrong, 143 when SIGTERM stopped it."""
     asked = _arguments(sys.argv[1:] if given is None else given)
     settings = _settings(asked)
     torch.manual_seed(settings.seed)
@@ -323,11 +338,11 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         trainee = begin(asked.base, asked.out, settings)
         run = Run(mix.load(asked.mix), data=asked.data, out=asked.out, settings=settings)
-        run.go(trainee)
+        signal.signal(signal.SIGTERM, run.stop)
+        return 0 if run.go(trainee) else _STOPPED
     except InputError as error:
         Console(stderr=True, soft_wrap=True).print(str(error), markup=False)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

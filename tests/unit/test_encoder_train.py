@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +124,13 @@ def plan(tmp_path: Path) -> Path:
     return path
 
 
-def train(tmp_path: Path, plan: Path, out: str, posts: int) -> Path:
+def train(tmp_path: Path, plan: Path, out: str, posts: int, *, code: int = 0) -> Path:
     from models.encoder.train import main  # noqa: PLC0415
 
     given = ["--mix", plan, "--data", tmp_path / "data", "--base", tmp_path / "base"]
     given += ["--out", tmp_path / out, "--posts", posts, "--layers", "0,1", "--batch", "8"]
     given += ["--rate", "3e-3", "--slices", "1", "--every", "50", "--threads", "1"]
-    assert main([str(one) for one in given]) == 0
+    assert main([str(one) for one in given]) == code
     return tmp_path / out
 
 
@@ -254,6 +255,36 @@ def test_a_model_of_another_make_is_not_trained_on(tmp_path: Path) -> None:
     manifest.save(tiny, kept)
     with pytest.raises(ModelError, match=r"was not made by `python -m models\.encoder\.export`"):
         recover(tiny, opener=4)
+
+
+@pytest.mark.usefixtures("together")
+def test_a_stop_saves_and_the_rest_is_done_later(
+    tmp_path: Path, plan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.encoder import train as training  # noqa: PLC0415
+
+    base(tmp_path / "base")
+    data(tmp_path / "data")
+    real, done = training.step, []
+
+    def step(*given: Any) -> float:
+        done.append(1)
+        if len(done) == 5:
+            signal.raise_signal(signal.SIGTERM)
+        return real(*given)
+
+    monkeypatch.setattr(training, "step", step)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        train(tmp_path, plan, "run", 160, code=143)
+        assert len(done) == 5
+        run = train(tmp_path, plan, "run", 160)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert 20 <= len(done) <= 22
+    assert [json.loads(line)["posts"] for line in (run / "log.jsonl").read_text().splitlines()] == [
+        164
+    ]
 
 
 def test_without_a_start_the_command_says_how_to_make_one(
