@@ -279,6 +279,7 @@ class Worker:
         told = {
             "partitions": {p: book.totals() for p, book in books.items()},
             "ticks": {p: book.watch.tick or 0 for p, book in books.items()},
+            "ahead": {p: (self._until(book) or 0) for p, book in books.items()},
             "readings": {b: r for book in books.values() for b, r in book.readings().items()},
             "late": sum(book.late for book in books.values()),
         }

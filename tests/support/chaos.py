@@ -437,14 +437,14 @@ class Run:
         self.found.letters_missing = len(bad ^ letters)
 
     def _held(self) -> "Held":
-        """Return what the workers hold, once each partition has exactly one of them."""
+        """Return what the workers hold, once each partition has one, and no tick is ahead of it."""
         end = time.monotonic() + PATIENCE
         while True:
             held = Held()
             for dump in self._dumps():
                 held.add(dump)
             whole = held.partitions == Counter(map(str, range(self.settings.kafka.partitions)))
-            if whole or time.monotonic() > end:
+            if (whole and not held.ahead) or time.monotonic() > end:
                 return held
             time.sleep(1)
 
@@ -546,6 +546,8 @@ class Held:
     """The first tick that was not looked at, and the brands that it is about."""
     partitions: Counter[str] = field(default_factory=Counter)
     """How many workers hold each partition."""
+    ahead: int = 0
+    """Partitions with ticks that are over and were not looked at."""
     late: int = 0
     """Mentions that came too late."""
     twice: int = 0
@@ -557,6 +559,7 @@ class Held:
         self.readings |= dump["readings"]
         self.partitions.update(dump["partitions"].keys())
         for partition, totals in dump["partitions"].items():
+            self.ahead += dump["ahead"][partition] > dump["ticks"][partition]
             self.twice += len(totals.keys() & self.totals.keys())
             self.totals |= totals
             self.ticks.append((dump["ticks"][partition], set(totals)))
