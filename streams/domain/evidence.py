@@ -102,8 +102,9 @@ def marginal(evidence: Floats, group: NDArray[np.uint64], cap: Cap) -> Floats:
     order = np.argsort(group, kind="stable")
     ordered, groups = np.rint(evidence[order] * _EXACT) / _EXACT, group[order]
     total = np.cumsum(ordered)
-    first = np.flatnonzero(np.append(True, groups[1:] != groups[:-1]))
-    start = np.repeat((total - ordered)[first], np.diff(np.append(first, len(groups))))
+    begins = np.ones(len(groups), dtype=np.bool_)
+    begins[1:] = groups[1:] != groups[:-1]
+    start = (total - ordered)[begins][np.cumsum(begins) - 1]
     added = np.empty_like(evidence)
     added[order] = _added(ordered, total - start, cap)
     return added

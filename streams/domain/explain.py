@@ -15,7 +15,7 @@ from streams.domain.evidence import Floats
 from streams.domain.ledger import Page
 from streams.domain.row import HOUR, Columns, instant
 from streams.domain.stories import Chapter
-from streams.domain.trust import GAIN, LOSS, Rule, decay, read
+from streams.domain.trust import GAIN, LOSS, Rule, decay, indices
 from streams.records import Group, Telling
 
 GROUPS = 5
@@ -65,7 +65,7 @@ class Scene:
     def index(self, without: Floats | float, kept: Floats | float) -> Floats:
         """Return the indices without so much of the sums, shape (n, WIDTH)."""
         sums = np.maximum(self.sums - without, 0.0)
-        return read(sums, rule=self.rule, balance=self.balance, kept=kept).index
+        return indices(sums, rule=self.rule, balance=self.balance, kept=kept)
 
 
 class _Part(NamedTuple):

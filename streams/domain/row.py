@@ -203,9 +203,10 @@ def columns(rows: Mapping[str, bytes]) -> Columns:
 def _order(at: NDArray[np.int64], names: list[str]) -> NDArray[np.intp]:
     """Return the order of event time; posts of the same millisecond are ordered by id."""
     order = np.argsort(at, kind="stable")
-    same = np.diff(at[order]) == 0
-    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
-    if len(tied) > 1:
+    ordered = at[order]
+    same = ordered[1:] == ordered[:-1]
+    if same.any():
+        tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
         order[tied] = sorted(order[tied].tolist(), key=lambda i: (at[i], names[i]))
     return order
 

@@ -14,6 +14,8 @@ Good mood adds nothing, bad mood costs at once, only lasting evidence raises the
 
 import hashlib
 from dataclasses import astuple, dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +77,7 @@ class Rule:
     shocks: Shocks = field(default_factory=Shocks)
     """What a leak takes off."""
 
-    @property
+    @cached_property
     def version(self) -> str:
         """The formula and a digest of every constant but the balance, which is the brand's own.
 
@@ -85,7 +87,7 @@ class Rule:
         constants = repr(astuple(self)).encode()
         return f"{FORMULA}-{hashlib.sha256(constants).hexdigest()[:6]}"
 
-    @property
+    @cached_property
     def half_lives(self) -> Floats:
         """Half-lives of the sums in milliseconds, shape (WIDTH,)."""
         long, mood = self.half_life, self.mood_half_life
@@ -123,6 +125,18 @@ def decay(elapsed: NDArray[np.int64] | int, rule: Rule) -> Floats:
     return np.exp2(-np.asarray(elapsed, dtype=np.float64)[..., None] / rule.half_lives)
 
 
+class _Level(NamedTuple):
+    """What an index is made of, in shares of one."""
+
+    support: Floats
+    earned: Floats
+    upkeep: Floats
+    felt: Floats
+    capital: Floats
+    mood: Floats
+    calm: Floats
+
+
 def read(sums: Floats, *, rule: Rule, balance: Floats | float, kept: Floats | float) -> Reading:
     """Return the readings for sums as they stand at the instants of reading.
 
@@ -132,6 +146,27 @@ def read(sums: Floats, *, rule: Rule, balance: Floats | float, kept: Floats | fl
         balance: weight of praise, shape (...).
         kept: share of the index that the shocks leave, 0 to 1, shape (...).
     """
+    level = _level(sums, rule=rule, balance=balance)
+    index = 100 * level.calm * kept
+    half = 100 * Z * kept * np.sqrt(_variance(sums, level, rule=rule, balance=balance))
+    return Reading(
+        index=index,
+        low=np.maximum(0.0, index - half),
+        high=np.minimum(100.0, index + half),
+        enough=rule.prior <= rule.doubt * level.support,
+        capital=100 * level.capital,
+        mood=100 * level.mood,
+        mood_loss=100 * (level.capital - level.calm),
+        shock_loss=100 * level.calm * (1 - kept),
+    )
+
+
+def indices(sums: Floats, *, rule: Rule, balance: Floats | float, kept: Floats | float) -> Floats:
+    """Return the indices alone, as `read` does."""
+    return 100 * _level(sums, rule=rule, balance=balance).calm * kept
+
+
+def _level(sums: Floats, *, rule: Rule, balance: Floats | float) -> _Level:
     gained, lost = balance * sums[..., GAIN], rule.cost * sums[..., LOSS]
     support = gained + lost + rule.prior
     earned = (gained + rule.base * rule.prior) / support
@@ -141,25 +176,7 @@ def read(sums: Floats, *, rule: Rule, balance: Floats | float, kept: Floats | fl
     felt = praised + blamed + rule.mood_prior
     mood = (praised + rule.mood_prior * capital) / felt
     calm = capital - rule.mood_share * np.maximum(0.0, capital - mood)
-    # What one more post's worth of praise, and of blame, moves the index: lasting, and passing.
-    bad = np.where(mood < capital, rule.mood_share, 0.0)
-    slope = (1 - bad + bad * rule.mood_prior / felt) / support
-    unseen = (slope * balance * (1 - earned), slope * rule.cost * earned)
-    lasting = (unseen[0] * upkeep, unseen[1] * upkeep)
-    passing = (bad / felt * balance * (1 - mood), bad / felt * rule.cost * mood)
-    variance = _variance(sums, lasting, passing) + UNSEEN * (unseen[0] ** 2 + unseen[1] ** 2)
-    half = 100 * Z * kept * np.sqrt(variance)
-    index = 100 * calm * kept
-    return Reading(
-        index=index,
-        low=np.maximum(0.0, index - half),
-        high=np.minimum(100.0, index + half),
-        enough=rule.prior <= rule.doubt * support,
-        capital=100 * capital,
-        mood=100 * mood,
-        mood_loss=100 * (capital - calm),
-        shock_loss=100 * calm * (1 - kept),
-    )
+    return _Level(support, earned, upkeep, felt, capital, mood, calm)
 
 
 def _upkeep(sums: Floats, rule: Rule) -> Floats:
@@ -169,25 +186,26 @@ def _upkeep(sums: Floats, rule: Rule) -> Floats:
     return np.minimum(1.0, share)
 
 
-def _variance(
-    sums: Floats, lasting: tuple[Floats, Floats], passing: tuple[Floats, Floats]
-) -> Floats:
-    """Return the variance that the chance of who posts when gives the index, by the delta method.
+def _variance(sums: Floats, level: _Level, *, rule: Rule, balance: Floats | float) -> Floats:
+    """Return the variance that the chance of who posts when gives an index, as a share, squared.
 
-    Posts are taken as independent (a compound Poisson process): a decayed sum of theirs has the
-    decayed sum of their squares as its variance.
-
-    Args:
-        sums: shape (..., WIDTH).
-        lasting: what one more of gain, and of loss, moves the index over the long half-life.
-        passing: the same over the mood's.
+    By the delta method: with what one more post's worth of praise, and of blame, moves the index,
+    over the long half-life and over the mood's. Posts are taken as independent (a compound Poisson
+    process): a decayed sum of theirs has the decayed sum of their squares as its variance.
     """
-    variance: Floats = (
+    support, earned, upkeep, felt, capital, mood, _ = level
+    bad = np.where(mood < capital, rule.mood_share, 0.0)
+    slope = (1 - bad + bad * rule.mood_prior / felt) / support
+    unseen = (slope * balance * (1 - earned), slope * rule.cost * earned)
+    lasting = (unseen[0] * upkeep, unseen[1] * upkeep)
+    passing = (bad / felt * balance * (1 - mood), bad / felt * rule.cost * mood)
+    seen = (
         _products(sums[..., LONG], lasting, lasting)
         + 2 * _products(sums[..., BOTH], lasting, passing)
         + _products(sums[..., MOOD], passing, passing)
     )
-    return np.maximum(variance, 0.0)
+    variance: Floats = np.maximum(seen, 0.0) + UNSEEN * (unseen[0] ** 2 + unseen[1] ** 2)
+    return variance
 
 
 def _products(squares: Floats, one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> Floats:
