@@ -22,7 +22,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers import optimizer
 from onnxruntime.transformers.fusion_options import FusionOptions
@@ -30,7 +30,7 @@ from rich.console import Console
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from models.encoder import drafts, fit, languages, manifest, mix, network, validate
+from models.encoder import drafts, fit, languages, manifest, mix, network, rows, validate
 from models.encoder.heads import PLACES, WIDTH
 from models.encoder.onnx import open_encoder, probabilities
 from models.encoder.text import write
@@ -42,8 +42,6 @@ OPSET: Final = 17
 _HALF: Final = 0.5
 _LAST: Final = re.compile(r"/heads\.\w+\.4/")
 """The nodes that give the scores."""
-_TABLE: Final = 2
-"""Dimensions of the table of the pieces."""
 
 
 class _Alone(nn.Module):  # type: ignore[misc] # torch has no types here
@@ -107,51 +105,14 @@ def shrink(source: Path, to: Path) -> None:
     )
 
 
-def squeeze(source: Path, to: Path) -> None:
-    """Turn the rows of the pieces into bytes, a scale for each row."""
-    model = onnx.load(source)
-    graph = model.graph
-    tables = {one.name: one for one in graph.initializer if len(one.dims) == _TABLE}
-    node = next(
-        one
-        for one in graph.node
-        if one.op_type == "Gather" and one.input[0] in tables and one.input[1] == "ids"
-    )
-    table = tables[node.input[0]]
-    rows, scale = halve(numpy_helper.to_array(table).astype(np.float32))
-    place = list(graph.node).index(node)
-    graph.initializer.remove(table)
-    graph.node.remove(node)
-    graph.initializer.extend(
-        [numpy_helper.from_array(rows, "pieces"), numpy_helper.from_array(scale, "pieces_scale")]
-    )
-    for one in reversed(_lookup(node.input[1], node.output[0])):
-        graph.node.insert(place, one)
-    onnx.save(model, to)
-
-
-def halve(table: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """The rows of a table as bytes, and what one step of each row stands for."""
-    scale = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-8) / 127
-    return np.rint(table / scale).astype(np.int8), scale.astype(np.float32)
-
-
-def _lookup(ids: str, out: str) -> list[onnx.NodeProto]:
-    return [
-        helper.make_node("Gather", ["pieces", ids], ["piece_rows"]),
-        helper.make_node("Gather", ["pieces_scale", ids], ["piece_scale"]),
-        helper.make_node("Cast", ["piece_rows"], ["piece_steps"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["piece_steps", "piece_scale"], [out]),
-    ]
-
-
-def convert(run: Path, out: Path, *, small: bool = True) -> None:
+def convert(run: Path, out: Path, *, bits: int = 8, small: bool = True) -> None:
     """Write the network of a training into a model folder, not calibrated yet.
 
     Args:
         run: the folder of a training, with `network.pt` and the tokenizer.
         out: the model folder.
-        small: with bytes for matrices and rows; else in full precision.
+        bits: of a number in the rows of the pieces, 8 or 4.
+        small: with bytes for matrices; else all in full precision.
     """
     net = network.load(run, attention="eager")
     config = net.bert.config
@@ -162,7 +123,9 @@ def convert(run: Path, out: Path, *, small: bool = True) -> None:
         fuse(traced, fused, heads=config.num_attention_heads, hidden=config.hidden_size)
         if small:
             shrink(fused, shrunk)
-            squeeze(shrunk, out / manifest.NETWORK)
+            model = onnx.load(shrunk)
+            rows.squeeze(model, bits=bits)
+            onnx.save(model, out / manifest.NETWORK)
         else:
             (out / manifest.NETWORK).write_bytes(fused.read_bytes())
     (out / manifest.TOKENIZER).write_bytes(_tokenizer(run).read_bytes())
@@ -224,9 +187,11 @@ def compare(run: Path, out: Path, texts: Sequence[str], *, pieces: int) -> Parit
     return parity(parent, child)
 
 
-def export(run: Path, out: Path, plan: mix.Mix, data: Path, *, pieces: int) -> manifest.Manifest:
+def export(
+    run: Path, out: Path, plan: mix.Mix, data: Path, *, pieces: int, bits: int = 8
+) -> manifest.Manifest:
     """Write a model folder and calibrate it."""
-    convert(run, out)
+    convert(run, out, bits=bits)
     made = plain(pieces, trained=told(run, plan, data))
     manifest.save(out, made)
     made = fit.calibrate(made, fit.gather(open_encoder(out), plan, data))
@@ -257,6 +222,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--pieces", type=int, default=64, help="word pieces of a post that are read"
     )
+    parser.add_argument("--bits", type=int, choices=(8, 4), default=8, help="of a piece's numbers")
     parser.add_argument("--parity", type=int, default=1_000, help="texts to compare on; 0: none")
     return parser.parse_args(given)
 
@@ -269,7 +235,7 @@ def main(given: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, soft_wrap=True)
     try:
         plan = mix.load(asked.mix)
-        made = export(asked.run, asked.out, plan, asked.data, pieces=asked.pieces)
+        made = export(asked.run, asked.out, plan, asked.data, pieces=asked.pieces, bits=asked.bits)
         console.print(f"{asked.out}: leak threshold {made.leak_threshold}")
         if asked.parity:
             texts = [row.text for part in plan.validate for row in mix.rows(part, asked.data)]

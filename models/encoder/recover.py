@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from transformers import BertConfig
 
-from models.encoder import manifest
+from models.encoder import manifest, rows
 from models.encoder.network import PIECE, Encoder
 from streams.errors import ModelError
 
@@ -33,8 +33,8 @@ def recover(folder: Path, *, opener: int) -> Encoder:
     """
     _, files, _ = manifest.load(folder)
     graph = onnx.load_from_string(files[manifest.NETWORK]).graph
-    tables = dict(_tables(graph))
     try:
+        tables = dict(_tables(graph))
         named = dict(_named(graph, tables))
         network = Encoder(_config(graph, named), opener=opener)
         network.load_state_dict({name: torch.from_numpy(one) for name, one in named.items()})
@@ -48,8 +48,13 @@ def recover(folder: Path, *, opener: int) -> Encoder:
 
 def _tables(graph: Any) -> Iterator[tuple[str, Floats]]:
     """All weights; bytes become what they stand for."""
-    plain = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    yield f"{_OUTER}bert.{PIECE}", _rows(plain)
+    tables = {one.name: one for one in graph.initializer}
+    yield f"{_OUTER}bert.{PIECE}", rows.full(tables)
+    plain = {
+        name: numpy_helper.to_array(one)
+        for name, one in tables.items()
+        if one.data_type != onnx.TensorProto.UINT4
+    }
     for name, one in plain.items():
         if name.endswith(_BYTES):
             stem = name.removesuffix(_BYTES)
@@ -57,11 +62,6 @@ def _tables(graph: Any) -> Iterator[tuple[str, Floats]]:
             yield stem, steps * plain[f"{stem}_scale"]
         elif one.dtype == np.float32:
             yield name, one.copy()
-
-
-def _rows(plain: dict[str, Any]) -> Floats:
-    rows = plain["pieces"].astype(np.float32) * plain["pieces_scale"]
-    return np.asarray(rows, dtype=np.float32)
 
 
 def _named(graph: Any, tables: dict[str, Floats]) -> Iterator[tuple[str, Floats]]:

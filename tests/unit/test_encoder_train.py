@@ -240,6 +240,38 @@ def test_a_model_folder_can_be_trained_on(tmp_path: Path, plan: Path) -> None:
     assert network.load(run).bert.config.num_hidden_layers == 2
 
 
+@pytest.mark.parametrize(("bits", "coarse"), [(8, 0.005), (4, 0.15)])
+def test_a_small_table_gives_nearly_the_same_rows(bits: int, coarse: float) -> None:
+    import numpy as np  # noqa: PLC0415
+    import onnxruntime  # noqa: PLC0415
+    from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415
+
+    from models.encoder import rows  # noqa: PLC0415
+
+    draw = np.random.default_rng(2)
+    table = draw.normal(size=(50, 64)).astype(np.float32)
+    table[7] = 0.0
+    ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["n"])
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", 64])
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["all", "ids"], ["out"])],
+        "rows",
+        [ids],
+        [out],
+        [numpy_helper.from_array(table, "all")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    rows.squeeze(model, bits=bits)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (found,) = session.run(None, {"ids": np.arange(50)})
+    assert np.abs(found - table).mean() < coarse
+    assert not found[7].any()
+    again = rows.full({one.name: one for one in model.graph.initializer})
+    assert np.allclose(again, found, atol=1e-6)
+
+
 def test_a_model_of_another_make_is_not_trained_on(tmp_path: Path) -> None:
     import onnx  # noqa: PLC0415
 
