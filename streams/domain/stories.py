@@ -30,7 +30,8 @@ class Shocks:
     """What a leak takes off the index, and when it is believed."""
 
     gap: float = 48.0
-    """Hours without a mention after which the next one begins another story."""
+    """Hours without a mention after which the next one begins another story. Not below 24: the
+    mentions of one kind within a UTC day are one story. Longer: old rumours revive old stories."""
     losses: tuple[float, ...] = (0.05, 0.12, 0.25, 0.40)
     """Share of the index that a credible story of severity 1 to 4 takes off. Survey points after
     known breaches: -10 of 100 (Home Depot 2014) to -24.5 (Target 2013)."""
