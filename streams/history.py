@@ -149,7 +149,6 @@ class _History:
             if (told := ledger.latest()) and not told.blank
         }
         self._terms, self._brands, self._on_day = terms, brands, on_day
-        self._book = book
         self._until = (book.latest() // HOUR + 1) * TICKS_AN_HOUR
         self._chapters = lru_cache(maxsize=1)(self._chapters_of)
         self._seen: dict[str, list[_Seen]] = {brand: [] for brand in self._ledgers}
