@@ -8,6 +8,7 @@ when later ones follow: a reading of an earlier instant needs no other sums.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -87,7 +88,7 @@ def weigh(rows: Columns, *, usual: float, caps: Caps, young: float) -> Evidence:
 def usual_praise(days: Sequence[float], caps: Caps) -> float:
     """Return the usual praise of a day, from that of the days before it."""
     recent = days[-caps.praise_days :]
-    return max(caps.least_praise, float(np.median(recent)) if recent else 0.0)
+    return max(caps.least_praise, median(recent) if recent else 0.0)
 
 
 def marginal(evidence: Floats, group: NDArray[np.uint64], cap: Cap) -> Floats:

@@ -138,6 +138,8 @@ def tell(before: Sequence[Story], rows: Columns, shocks: Shocks) -> list[Chapter
         shocks: the constants.
     """
     speaking = np.flatnonzero(rows.leak & rows.weighty)
+    if not len(speaking):
+        return [quiet(story) for story in before]
     continued, chapters = [], []
     for kind in np.unique(rows.kind[speaking]).tolist():
         chosen = speaking[rows.kind[speaking] == kind]

@@ -95,9 +95,18 @@ def _counts(rows: Columns, first: int, last: int) -> list[Counts]:
     tick = rows.at // TICK - first
     shown = rows.weighty & (tick >= 0) & (tick < last - first)
     negative = shown & (rows.label == _NEGATIVE)
-    authors = np.unique(np.stack([tick[negative], rows.author[negative].view(np.int64)]), axis=1)[0]
+    authors = _distinct(tick[negative], rows.author[negative])
     chosen = (authors, tick[negative], tick[shown], tick[shown & rows.leak])
     return [np.bincount(ticks, minlength=last - first) for ticks in chosen]
+
+
+def _distinct(tick: Counts, who: NDArray[np.uint64]) -> Counts:
+    """Return each tick as often as different people are in it."""
+    order = np.lexsort((who, tick))
+    tick, who = tick[order], who[order]
+    new = np.ones(len(tick), dtype=np.bool_)
+    new[1:] = (tick[1:] != tick[:-1]) | (who[1:] != who[:-1])
+    return tick[new]
 
 
 def _gravest(chapters: Sequence[Chapter], ends: Instants, shocks: Shocks) -> tuple[Counts, Counts]:
