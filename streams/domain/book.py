@@ -252,9 +252,12 @@ class Book:
             if self._is_closed(brand, day_of(row.at)):
                 return
             ledger = self._ledger(brand)
-            ledger.put(post, row)
+            changed = ledger.put(post, row)
             if post in self.deleted:
                 ledger.withdraw(post)
+            # A book that was looked at before may learn of rows that another worker wrote.
+            if changed is not None:
+                self.watch.spoil(brand, changed)
         else:
             self._outdated.pop(f"r|{brand}|{post}".encode(), None)
             if brand in self.ledgers:
@@ -273,8 +276,8 @@ class Book:
             self.deleted.pop(post, None)
             return
         self.deleted[post] = int(value)
-        for ledger in self.ledgers.values():
-            ledger.withdraw(post)
+        for brand in self.ledgers:
+            self._withdraw(brand, post)
 
     def _apply_signal(self, id_: str, value: bytes | None) -> None:
         if value is None:

@@ -84,6 +84,16 @@ def test_an_alarm_whose_posts_are_deleted_is_withdrawn() -> None:
     assert not [one for one in book.watch.signals("acme") if one.detector == "leak"]
 
 
+def test_rows_that_another_worker_wrote_are_looked_at_too() -> None:
+    book, told, other = Book(), [], Book()
+    act(book, POSTS[::2])
+    told += book.step(END)
+    for key, value in [*act(other, POSTS), *other.delete("leak-3", T0 + 9 * DAY)[0]]:
+        book.apply(key, value)
+    told += book.step(END)
+    assert last(told) == last(other.step(END))
+
+
 def test_nothing_new_is_told_twice() -> None:
     book = Book()
     act(book, POSTS)
