@@ -15,6 +15,7 @@ import sys
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -44,6 +45,10 @@ def play(kafka: Kafka, folder: Path, options: Namespace, name: str, seed: int) -
         print(f"  could not be compared: {error}", flush=True)
         return None
     print(f"  {describe(found)}", flush=True)
+    if not found.exact:
+        kept = mkdtemp(prefix="trustwatch-chaos-")
+        shutil.copytree(target, kept, dirs_exist_ok=True)
+        print(f"  what the workers logged is in {kept}", flush=True)
     shutil.rmtree(target, ignore_errors=True)
     return found
 
