@@ -169,7 +169,7 @@ def refuse(text: str) -> RejectedError | None:
     """Why a text cannot be judged, if so."""
     if len(text) > LONGEST:
         return RejectedError("text_too_long", f"{len(text)} characters, at most {LONGEST}")
-    start = text[: 10 * READ]
+    start = text.lstrip()[:READ]
     if not any(sign.isprintable() and not sign.isspace() for sign in start):
         return RejectedError("empty_text", "no word, emoji or punctuation in the text")
     letters = len(_LETTER.findall(start))

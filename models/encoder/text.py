@@ -70,8 +70,8 @@ def write(text: str, brand: str | None = None) -> str:
     '<brand> Acme </brand> : they did it again'
     """
     if brand is None:
-        return fold(clean(text[:READ]))
-    plain = clean(text[: 10 * READ])
+        return fold(clean(text.lstrip()[:READ]))
+    plain = clean(text.lstrip()[: 10 * READ])
     span = find(plain, brand)
     if span is None:
         return f"{OPEN} {clean(brand[:BEFORE])} {CLOSE} : {fold(plain[:READ])}"

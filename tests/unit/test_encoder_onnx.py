@@ -121,6 +121,11 @@ def test_only_a_second_brand_takes_a_second_pass(brands: list[str], passes: int)
     assert model.passes == passes
 
 
+def test_what_stands_after_much_space_is_read(model: OnnxClassifier) -> None:
+    far, near = model.classify([" \n" * 2_000 + "the staff is lovely", "the staff is lovely"])
+    assert far == near
+
+
 def test_no_text_gives_no_verdict(model: OnnxClassifier) -> None:
     assert model.classify([]) == []
     assert len(model.embed([])) == 0
