@@ -23,7 +23,6 @@ POSTS = 3
 LEAST = 0.01
 """Points below which a group or a post is not worth naming."""
 _Kind = Literal["source", "copy", "hour"]
-_Keys = NDArray[Any]
 _CANDIDATES = 32
 _DIGITS = 9
 """Rounded to, so that sums in another order rank alike."""
@@ -97,21 +96,26 @@ def _groups(parts: list[_Part], scene: Scene, now: float) -> Iterator[Group]:
     if not parts:
         return
     weight = np.concatenate([part.weight for part in parts])
+    for kind, names, code, least in _keyed(parts):
+        counts = np.bincount(code, minlength=len(names))
+        large = counts >= least
+        rows, place = large[code], np.cumsum(large) - 1
+        summed = _summed(weight[rows], place[code[rows]], int(large.sum()))
+        moved = now - scene.index(summed, scene.kept)
+        for name, posts, points in zip(names[large], counts[large], moved, strict=True):
+            yield Group(kind, _name(kind, name), int(posts), _round(points))
+
+
+def _keyed(parts: list[_Part]) -> Iterator[tuple[_Kind, NDArray[Any], NDArray[np.intp], int]]:
+    """Yield each kind of group: names, which of them each row has, and how many make a group."""
+    known: dict[bytes, int] = {}
+    heard = [raw for part in parts for raw in part.rows.sources(part.chosen)]
+    code = np.array([known.setdefault(raw, len(known)) for raw in heard], dtype=np.intp)
+    yield "source", np.array([raw.decode() for raw in known]), code, 1
     copies = np.concatenate([part.rows.copy[part.chosen] for part in parts])
+    yield "copy", *np.unique(copies, return_inverse=True), 2
     hours = np.concatenate([part.rows.at[part.chosen] for part in parts]) // HOUR
-    sources = np.array([part.rows.source(i) for part in parts for i in part.chosen])
-    for kind, keys, least in _keyed(sources, copies, hours):
-        names, code, counts = np.unique(keys, return_inverse=True, return_counts=True)
-        moved = now - scene.index(_summed(weight, code, len(names)), scene.kept)
-        for i in np.flatnonzero(counts >= least):
-            yield Group(kind, _name(kind, names[i]), int(counts[i]), _round(moved[i]))
-
-
-def _keyed(sources: _Keys, copies: _Keys, hours: _Keys) -> Iterator[tuple[_Kind, _Keys, int]]:
-    """Yield each kind of group, the key of each row, and the posts that make a group."""
-    yield "source", sources, 1
-    yield "copy", copies, 2
-    yield "hour", hours, 1
+    yield "hour", *np.unique(hours, return_inverse=True), 1
 
 
 def _summed(weight: Floats, code: NDArray[np.intp], groups: int) -> Floats:

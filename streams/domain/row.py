@@ -170,6 +170,11 @@ class Columns(NamedTuple):
         packed = self.packed[int(self.order[i])]
         return packed[_HEAD.size : _HEAD.size + packed[_HEAD.size - 1]].decode()
 
+    def sources(self, chosen: NDArray[np.intp]) -> list[bytes]:
+        """Return the sources of entries, undecoded: many are the same."""
+        rows = [self.packed[i] for i in self.order[chosen].tolist()]
+        return [packed[_HEAD.size : _HEAD.size + packed[_HEAD.size - 1]] for packed in rows]
+
     def row(self, i: int) -> Row:
         """Return the row of entry `i`."""
         return Row.unpack(self.packed[int(self.order[i])])
