@@ -326,7 +326,7 @@ def labels(options: Namespace, report: Report) -> None:
 
 
 def speed(options: Namespace, report: Report) -> None:
-    """What it costs, in seconds of one processor: other programs take nothing from the figures."""
+    """What it costs, in seconds of one processor: waiting for other programs does not count."""
     few = 10 if options.quick else 1
     figures = {
         **weighed(1_000_000 // few),
