@@ -64,7 +64,6 @@ class Kind:
 
 
 KINDS = (Kind("liked", 0.50, 0.10), Kind("mixed", 0.35, 0.25), Kind("disliked", 0.20, 0.40))
-MIXED = KINDS[1]
 LOUD = Kind("loud", 0.70, 0.26)
 """Everybody has an opinion of it: the brand that is attacked. A naive share of praise says 73 %."""
 
