@@ -26,6 +26,11 @@ class Batch:
     answers: Tensor
     weights: Tensor
 
+    def to(self, device: str) -> "Batch":
+        """The same batch on a device."""
+        moved = (one.to(device) for one in (self.ids, self.mask, self.answers, self.weights))
+        return Batch(*moved)
+
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
     """The numbers of the pieces of each text."""

@@ -97,7 +97,8 @@ def save(network: Encoder, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     kept: dict[str, Any] = {"config": network.bert.config.to_dict(), "opener": network.opener}
     (folder / CONFIG).write_text(json.dumps(kept, indent=1, default=str), encoding="utf-8")
-    torch.save(network.state_dict(), folder / WEIGHTS)
+    named = {name: one.cpu() for name, one in network.state_dict().items()}
+    torch.save(named, folder / WEIGHTS)
 
 
 def load(folder: Path, *, attention: str = "sdpa") -> Encoder:

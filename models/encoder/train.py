@@ -20,12 +20,12 @@ from typing import Any, Final
 import torch
 from rich.console import Console
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import nn
 
 from models.bundle import MANIFEST
-from models.encoder import drafts, mix, network, validate
+from models.encoder import drafts, loss, mix, network, validate
 from models.encoder.batches import Batch, batches
-from models.encoder.heads import HEADS, PLACES
+from models.encoder.network import Encoder
 from models.encoder.recover import recover
 from models.encoder.text import OPEN
 from models.encoder.vocabulary import TOKENIZER
@@ -57,7 +57,11 @@ class Settings:
     """Slices of an epoch; the data is read again at each."""
     every: int = 4
     """Slices between validations."""
+    taught: float = 0.7
+    """How much the answers of a teacher count, beside the labels."""
     seed: int = 0
+    device: str = "cpu"
+    """Or `cuda`, of which numbers differ a little from run to run."""
     threads: int = 2
 
 
@@ -77,17 +81,18 @@ class Progress:
 class Trainee:
     """A network and what changes it."""
 
-    network: network.Encoder
+    network: Encoder
     dense: torch.optim.Optimizer
     sparse: torch.optim.Optimizer
     progress: Progress = field(default_factory=Progress)
+    teacher: Encoder | None = None
 
     def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         """Both optimizers."""
         return self.dense, self.sparse
 
 
-def prepare(net: network.Encoder, settings: Settings) -> Trainee:
+def prepare(net: Encoder, settings: Settings) -> Trainee:
     """Give a network its optimizers; rows of pieces that a batch lacks are left alone."""
     net.bert.embeddings.word_embeddings.sparse = True
     pieces: list[Any] = []
@@ -123,37 +128,17 @@ def pace(done: float) -> float:
     return min(1.0, done / 0.04, max(0.0, 2.0 * (1.0 - done)))
 
 
-def loss(scores: Tensor, batch: Batch, smoothing: float) -> Tensor:
-    """The mean loss of a batch over the answers that are known."""
-    total = scores.new_zeros(())
-    for head in HEADS:
-        said, known = scores[:, PLACES[head.name]], batch.answers[:, PLACES[head.name]]
-        rows = ~torch.isnan(known[:, 0])
-        if not rows.any():
-            continue
-        one = (
-            _several(said[rows], known[rows])
-            if head.several
-            else _one(said[rows], known[rows], smoothing)
-        )
-        total = total + head.weight * (one * batch.weights[rows]).sum() / len(batch.weights)
-    return total
-
-
-def _one(said: Tensor, known: Tensor, smoothing: float) -> Tensor:
-    return nn.functional.cross_entropy(said, known, reduction="none", label_smoothing=smoothing)
-
-
-def _several(said: Tensor, known: Tensor) -> Tensor:
-    wrong = nn.functional.binary_cross_entropy_with_logits(said, known, reduction="none")
-    return wrong.mean(dim=1)
-
-
 def step(trainee: Trainee, batch: Batch, settings: Settings) -> float:
     """Learn from one batch; returns its loss."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    batch = batch.to(settings.device)
+    with torch.autocast(settings.device, dtype=torch.bfloat16):
         scores, _ = trainee.network(batch.ids, batch.mask)
-    wrong = loss(scores.float(), batch, settings.smoothing)
+    wrong = loss.labelled(scores.float(), batch, smoothing=settings.smoothing)
+    if trainee.teacher is not None:
+        with torch.no_grad(), torch.autocast(settings.device, dtype=torch.bfloat16):
+            known, _ = trainee.teacher(batch.ids, batch.mask)
+        near = loss.taught(scores.float(), known.float())
+        wrong = (1.0 - settings.taught) * wrong + settings.taught * near
     wrong.backward()
     dense = [one for group in trainee.dense.param_groups for one in group["params"]]
     nn.utils.clip_grad_norm_(dense, 1.0)
@@ -279,8 +264,14 @@ class Run:
         self._saved = time.monotonic()
 
 
-def begin(base: Path, out: Path, settings: Settings) -> Trainee:
+def begin(base: Path, out: Path, settings: Settings, *, teacher: Path | None = None) -> Trainee:
     """Start afresh, or go on from a checkpoint in the folder.
+
+    Args:
+        base: what to start from.
+        out: takes what comes of it.
+        settings: what can be tuned.
+        teacher: the folder of a finished training with the same word pieces, to learn from too.
 
     Raises:
         InputError: there is nothing to start from.
@@ -296,9 +287,11 @@ def begin(base: Path, out: Path, settings: Settings) -> Trainee:
         net = recover(base, opener=opener)
     else:
         net = network.start(base, layers=settings.layers, opener=opener)
-    trainee = prepare(net, settings)
+    trainee = prepare(net.to(settings.device), settings)
+    if teacher is not None:
+        trainee.teacher = network.load(teacher).to(settings.device)
     if (out / STATE).exists():
-        _restore(trainee, torch.load(out / STATE, weights_only=True))
+        _restore(trainee, torch.load(out / STATE, weights_only=True, map_location=settings.device))
     return trainee
 
 
@@ -319,7 +312,9 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--layers", default=",".join(map(str, usual.layers)))
     for name in ("posts", "pieces", "batch", "slices", "every", "seed", "threads"):
         parser.add_argument(f"--{name}", type=int, default=getattr(usual, name))
-    for name in ("rate", "fresh", "smoothing"):
+    parser.add_argument("--teacher", type=Path, metavar="DIR", help="a finished training")
+    parser.add_argument("--device", default=usual.device)
+    for name in ("rate", "fresh", "smoothing", "taught"):
         parser.add_argument(f"--{name}", type=float, default=getattr(usual, name))
     return parser.parse_args(given)
 
@@ -336,7 +331,7 @@ def main(given: Sequence[str] | None = None) -> int:
     torch.manual_seed(settings.seed)
     torch.set_num_threads(settings.threads)
     try:
-        trainee = begin(asked.base, asked.out, settings)
+        trainee = begin(asked.base, asked.out, settings, teacher=asked.teacher)
         run = Run(mix.load(asked.mix), data=asked.data, out=asked.out, settings=settings)
         signal.signal(signal.SIGTERM, run.stop)
         return 0 if run.go(trainee) else _STOPPED

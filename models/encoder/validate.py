@@ -69,11 +69,13 @@ def scores(
     pieces = encode(tokenizer, written)
     places = sorted(range(len(pieces)), key=lambda place: len(pieces[place]))
     found: list[Floats] = [np.empty(0, dtype=np.float32)] * len(pieces)
+    device = next(network.parameters()).device
+    kind = torch.autocast(device.type, dtype=torch.bfloat16, enabled=not plain)
     for first in range(0, len(places), _BATCH):
         chosen = places[first : first + _BATCH]
         ids, mask = fill([pieces[place] for place in chosen])
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=not plain):
-            said, _ = network(ids, mask)
-        for place, one in zip(chosen, said.float().numpy(), strict=True):
+        with torch.no_grad(), kind:
+            said, _ = network(ids.to(device), mask.to(device))
+        for place, one in zip(chosen, said.float().cpu().numpy(), strict=True):
             found[place] = one
     return np.stack(found)

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import shutil
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,17 @@ files = "leak.jsonl"
 [[validate]]
 task = "sentiment"
 files = "feel.jsonl"
+
+[[validate]]
+task = "leak"
+files = "leak.jsonl"
+"""
+
+
+LEAKS_ALONE = """
+[[part]]
+task = "leak"
+files = "leak.jsonl"
 
 [[validate]]
 task = "leak"
@@ -124,13 +136,15 @@ def plan(tmp_path: Path) -> Path:
     return path
 
 
-def train(tmp_path: Path, plan: Path, out: str, posts: int, *, code: int = 0) -> Path:
+def train(
+    tmp_path: Path, plan: Path, out: str, posts: int, *, code: int = 0, more: Sequence[str] = ()
+) -> Path:
     from models.encoder.train import main  # noqa: PLC0415
 
     given = ["--mix", plan, "--data", tmp_path / "data", "--base", tmp_path / "base"]
     given += ["--out", tmp_path / out, "--posts", posts, "--layers", "0,1", "--batch", "8"]
     given += ["--rate", "3e-3", "--slices", "1", "--every", "50", "--threads", "1"]
-    assert main([str(one) for one in given]) == code
+    assert main([*(str(one) for one in given), *more]) == code
     return tmp_path / out
 
 
@@ -238,6 +252,33 @@ def test_a_model_folder_can_be_trained_on(tmp_path: Path, plan: Path) -> None:
     shutil.copytree(tiny, tmp_path / "base")
     run = train(tmp_path, plan, "more", 160)
     assert network.load(run).bert.config.num_hidden_layers == 2
+
+
+@pytest.mark.usefixtures("together")
+def test_a_network_learns_from_a_teacher_what_no_label_says(tmp_path: Path, plan: Path) -> None:
+    from tokenizers import Tokenizer  # noqa: PLC0415
+
+    from models.encoder import network  # noqa: PLC0415
+    from models.encoder.heads import PLACES  # noqa: PLC0415
+    from models.encoder.text import write  # noqa: PLC0415
+    from models.encoder.validate import scores  # noqa: PLC0415
+
+    base(tmp_path / "base")
+    where = data(tmp_path / "data")
+    texts = [write(row.text) for row in mix.read(where / "leak.jsonl")]
+    teacher = train(tmp_path, plan, "teacher", 800)
+    plan.write_text(plan.read_text().split("[[part]]")[0] + LEAKS_ALONE)
+    alone = train(tmp_path, plan, "alone", 800)
+    more = ["--teacher", str(teacher), "--taught", "0.9"]
+    pupil = train(tmp_path, plan, "pupil", 800, more=more)
+    words = Tokenizer.from_file(str(teacher / manifest.TOKENIZER))
+    feel = PLACES["sentiment"]
+    known, left, said = (
+        scores(network.load(run), words, texts)[:, feel].argmax(axis=1)
+        for run in (teacher, alone, pupil)
+    )
+    assert (said == known).mean() > 0.9
+    assert (said == known).mean() > (left == known).mean() + 0.1
 
 
 @pytest.mark.parametrize(("bits", "coarse"), [(8, 0.005), (4, 0.15)])
