@@ -153,7 +153,11 @@ def _beside(app: faust.App, worker: Worker, *, die: Die) -> None:
     async def own(*_: Any, **__: Any) -> None:
         worker.own()
 
+    async def revoked(*_: Any, **__: Any) -> None:
+        await worker.fall_silent()
+
     async def complete(*_: Any, **__: Any) -> None:
+        worker.speak()
         worker.metrics.rebalanced()
         worker.own()
 
@@ -166,6 +170,7 @@ def _beside(app: faust.App, worker: Worker, *, die: Die) -> None:
     for task in tasks:
         app.task(_or_die(task, die=die))
     # Once when it is known what moved away, and again when what came is recovered.
+    app.on_partitions_revoked.connect(revoked, weak=False)
     app.on_partitions_assigned.connect(own, weak=False)
     app.on_rebalance_complete.connect(complete, weak=False)
 

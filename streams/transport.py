@@ -299,6 +299,10 @@ class Consumer(Offsets, driver.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.gate = Gate()
+        self._starts: Mapping[TP, int] | None = None
+        """Where the gate is to open when the flow goes on."""
+        self._opened: Mapping[TP, int] = {}
+        """Where it opened and the fetcher has not sought back to yet."""
 
     def _new_consumer_thread(self) -> Member:
         return Member(self, loop=self.loop, beacon=self.beacon)
@@ -316,14 +320,25 @@ class Consumer(Offsets, driver.Consumer):  # type: ignore[misc]
         # Where the log begins is not asked for, since that waits for a poll: if it begins later
         # than this, the gate finds a hole.
         tps = [tp for tp in self.assignment() if tp.topic in self._wiring.sources]
-        starts = {tp: self._committed_offset.get(tp) or 0 for tp in tps}
-        for tp in tps:
+        self._starts = {tp: self._committed_offset.get(tp) or 0 for tp in tps}
+
+    def resume_flow(self) -> None:
+        """Open the gate: not before, since Faust empties the agents' queues right before this."""
+        super().resume_flow()
+        if self._starts is None:
+            return
+        for tp in self._starts:
             self._acked[tp].clear()
             self._acked_index[tp].clear()
-        self.gate.open(starts)
-        # What was fetched while the gate was closed is gone; the consumer's position is past it.
-        for tp, start in starts.items():
-            await self._seek(tp, start)
+        self.gate.open(self._starts)
+        self._opened, self._starts = self._starts, None
+
+    async def _return(self) -> None:
+        """Seek to where the gate opened: what was fetched while it was closed is gone."""
+        opened, self._opened = self._opened, {}
+        for tp in opened.keys() & self.assignment():
+            if (position := self.gate.position(tp)) is not None:
+                await self._seek(tp, position)
 
     def ack(self, message: Any) -> bool:
         """Take note of a finished chunk, unless it was delivered before the last seek."""
@@ -338,10 +353,11 @@ class Consumer(Offsets, driver.Consumer):  # type: ignore[misc]
         self,
         timeout: float,  # noqa: ASYNC109
     ) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+        await self._return()
         # Whatever else is asked of the consumer's thread waits for this, a rebalance's seeks too.
         records, active = await self._wait_next_records(min(timeout, POLL))
         # Read after the fetch: read before it, changelog records are dropped and recovery hangs.
-        generation = self.app.consumer_generation_id
+        now = (self.app.consumer_generation_id, self.gate.epoch)
         if records is None or self.should_stop:
             return
         if not self.flow_active:
@@ -352,9 +368,13 @@ class Consumer(Offsets, driver.Consumer):  # type: ignore[misc]
                 continue
             admitted = await self._admit(tp, run)
             for at in range(0, len(admitted), self._wiring.chunk):
-                if not self.flow_active or self.app.consumer_generation_id != generation:
+                if not self.flow_active or self._changed(now):
                     return
                 yield tp, self._deliver(tp, admitted[at : at + self._wiring.chunk])
+
+    def _changed(self, since: tuple[int, int]) -> bool:
+        """Tell whether partitions moved, or the gate was opened anew, since something was read."""
+        return since != (self.app.consumer_generation_id, self.gate.epoch)
 
     async def _seek_back(self) -> None:
         try:

@@ -71,6 +71,8 @@ class Worker:
     app: faust.App = field(init=False)
     table: Books = field(init=False)
     dirty: set[str] = field(default_factory=set)
+    _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _silent: bool = False
     closing: Closing = field(init=False)
     _looked: float = 0.0
     _homes: dict[str, int] = field(default_factory=dict)
@@ -182,6 +184,20 @@ class Worker:
 
     async def watch(self) -> float:
         """Publish what is new; return the seconds to wait for the next time."""
+        async with self._telling:
+            return self.settings.trust.tick if self._silent else await self._tell()
+
+    async def fall_silent(self) -> None:
+        """Return when nothing more is on its way: partitions move, and another one will tell."""
+        self._silent = True
+        async with self._telling:
+            pass
+
+    def speak(self) -> None:
+        """Publish again: it is known whose the partitions are."""
+        self._silent = False
+
+    async def _tell(self) -> float:
         began = time.monotonic()
         brands, self.dirty = self.dirty, set()
         readings = [one for brand in brands if (one := self.read(brand))]

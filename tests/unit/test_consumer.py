@@ -61,12 +61,18 @@ def records(*offsets: int) -> list[Any]:
     return [SimpleNamespace(offset=o, timestamp=1_000, timestamp_type=0) for o in offsets]
 
 
+async def opened(consumer: Consumer) -> None:
+    """Seek and go on, as at the end of a recovery."""
+    await consumer.perform_seek()
+    consumer.resume_flow()
+
+
 def deliver(consumer: Consumer, *offsets: int) -> Any:
     return consumer._deliver(SOURCE, records(*offsets))
 
 
 async def test_acknowledged_chunks_are_committed(consumer: Consumer) -> None:
-    await consumer.perform_seek()
+    await opened(consumer)
     chunk = deliver(consumer, 0, 1, 2)
     assert consumer.ack(chunk)
     assert consumer._new_offset(SOURCE) == 3
@@ -76,11 +82,11 @@ async def test_a_chunk_from_before_a_seek_does_not_count_for_one_that_ends_there
     consumer: Consumer,
 ) -> None:
     consumer.committed = 2
-    await consumer.perform_seek()
+    await opened(consumer)
     old = deliver(consumer, 2, 3, 4)
     consumer.committed = 0
     consumer._committed_offset.clear()
-    await consumer.perform_seek()
+    await opened(consumer)
     deliver(consumer, 0, 1, 2, 3, 4)
     assert not consumer.ack(old)
     assert old.acked
@@ -88,21 +94,21 @@ async def test_a_chunk_from_before_a_seek_does_not_count_for_one_that_ends_there
 
 
 async def test_an_acknowledgement_from_before_a_seek_is_forgotten(consumer: Consumer) -> None:
-    await consumer.perform_seek()
+    await opened(consumer)
     consumer.ack(deliver(consumer, 0, 1))
-    await consumer.perform_seek()
+    await opened(consumer)
     deliver(consumer, 0, 1)
     assert consumer._new_offset(SOURCE) is None
 
 
 async def test_a_jump_seeks_back_and_delivers_nothing(consumer: Consumer) -> None:
-    await consumer.perform_seek()
+    await opened(consumer)
     assert await consumer._admit(SOURCE, run(7, 8)) == ()
     assert consumer.sought == (SOURCE, 0)
 
 
 async def test_records_of_other_topics_pass_as_they_are(consumer: Consumer) -> None:
-    await consumer.perform_seek()
+    await opened(consumer)
     assert await consumer._admit(OTHER, run(7, 9)) == run(7, 9)
 
 
@@ -110,7 +116,7 @@ async def test_what_retention_removed_is_told_and_passed(consumer: Consumer) -> 
     told: list[int] = []
     consumer.transport.on_expired = told.append
     consumer.committed = 5
-    await consumer.perform_seek()
+    await opened(consumer)
     assert await consumer._admit(SOURCE, run(12, 13)) == ()
     assert consumer.sought == (SOURCE, 5)
     assert await consumer._admit(SOURCE, run(12, 13)) == run(12, 13)
@@ -120,7 +126,7 @@ async def test_what_retention_removed_is_told_and_passed(consumer: Consumer) -> 
 async def test_a_group_that_begins_late_has_lost_nothing(consumer: Consumer) -> None:
     told: list[int] = []
     consumer.transport.on_expired = told.append
-    await consumer.perform_seek()
+    await opened(consumer)
     await consumer._admit(SOURCE, run(12, 13))
     assert await consumer._admit(SOURCE, run(12, 13)) == run(12, 13)
     assert told == []
@@ -128,8 +134,41 @@ async def test_a_group_that_begins_late_has_lost_nothing(consumer: Consumer) -> 
 
 async def test_the_gate_opens_with_a_seek_to_where_it_opens(consumer: Consumer) -> None:
     consumer.committed = 5
-    await consumer.perform_seek()
+    await opened(consumer)
+    await consumer._return()
     assert consumer.sought == (SOURCE, 5), "what was fetched meanwhile was dropped"
+
+
+async def test_the_gate_is_closed_until_the_flow_goes_on(consumer: Consumer) -> None:
+    await consumer.perform_seek()
+    assert await consumer._admit(SOURCE, run(0, 1)) == ()
+    consumer.resume_flow()
+    assert await consumer._admit(SOURCE, run(0, 1)) == run(0, 1)
+
+
+async def test_a_seek_that_comes_after_the_flow_went_on_forgets_nothing(
+    consumer: Consumer,
+) -> None:
+    await opened(consumer)
+    chunk = deliver(consumer, 0, 1, 2)
+    await consumer.perform_seek()
+    assert consumer.ack(chunk)
+    assert consumer._new_offset(SOURCE) == 3
+
+
+async def test_what_was_fetched_before_the_gate_opened_anew_is_not_delivered(
+    consumer: Consumer,
+) -> None:
+    await opened(consumer)
+    consumer._wait_next_records = AsyncMock(
+        return_value=({SOURCE: records(*range(6))}, {SOURCE})
+    )
+    got = []
+    async for _, message in consumer.getmany(1.0):
+        got.append(message.offset)
+        await opened(consumer)
+    assert got == [2], "chunks of three: the rest belongs to the gate as it was"
+    assert consumer.gate.position(SOURCE) == 0
 
 
 class Coordinator:
