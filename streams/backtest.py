@@ -1,7 +1,7 @@
 """A backtest: posts from files through the judge and the fold, offline, into files and a report."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,6 @@ import msgspec
 from models import Classifier
 from streams.domain.brands import Brand
 from streams.domain.row import HOUR, day_of
-from streams.domain.tuning import Tuning
 from streams.errors import InputError, RejectedError
 from streams.feed import Bad, Item, Place, Reader
 from streams.history import History, replay
@@ -20,6 +19,7 @@ from streams.pipeline import Judge, Judged, millis
 from streams.records import Incident, Mention, Reading, Signal, Verdict
 from streams.settings import Settings
 from streams.sweep import Point, Watched
+from streams.terms import rule_of, tuned
 
 FILES: Final = ("readings.jsonl", "signals.jsonl", "incidents.jsonl", "report.html")
 """What a backtest writes."""
@@ -136,24 +136,14 @@ def fold(
     on_day: Callable[[date], None],
 ) -> Folded:
     """Fold mentions into a history: the one place that knows how that is called."""
-    # Imported here: whoever only reads and judges needs no Faust.
-    from streams.worker import rule_of  # noqa: PLC0415
-
-    history = replay(mentions, brands=brands, rule=rule_of(settings.trust), on_day=on_day)
-    return Folded(history, lambda page: history.alarms(tuned(page)))
-
-
-def tuned(page: float) -> Tuning:
-    """Return detectors with another page threshold: all scores of both surges in proportion."""
-    usual = Tuning()
-    share = page / usual.page
-    return replace(
-        usual,
-        page=page,
-        ticket=usual.ticket * share,
-        share_page=usual.share_page * share,
-        share_ticket=usual.share_ticket * share,
+    history = replay(
+        mentions,
+        brands=brands,
+        rule=rule_of(settings.trust),
+        tuning=tuned(settings.alarms.page),
+        on_day=on_day,
     )
+    return Folded(history, lambda page: history.alarms(tuned(page)))
 
 
 def judged(

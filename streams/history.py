@@ -259,6 +259,10 @@ def incident(brand: str, story: Story, *, now: int, shocks: Shocks) -> Incident:
         last_seen=instant(story.last),
         mentions=story.mentions,
         authors=story.authors,
-        evidence=(f"{story.witnesses} independent witnesses", f"on {', '.join(story.sources)}"),
+        evidence=(_witnesses(story.witnesses), f"on {', '.join(story.sources)}"),
         posts=story.posts,
     )
+
+
+def _witnesses(number: int) -> str:
+    return f"{number} independent witness{'' if number == 1 else 'es'}"

@@ -215,6 +215,15 @@ class Trust:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Alarms:
+    """When somebody is called."""
+
+    page: Annotated[float, Meta(ge=1, le=1_000)] = 10.0
+    """Score of a surge of complaints that pages; tickets, and the share of complaints, go with it.
+    `trustwatch backtest --sweep` shows on your own history what another one would do."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
     """Where Prometheus reads."""
 
@@ -253,6 +262,7 @@ class Settings:
     brands: Brands = Brands()
     model: Model = Model()
     trust: Trust = Trust()
+    alarms: Alarms = Alarms()
     metrics: Metrics = Metrics()
     privacy: Privacy = Privacy()
     log: Log = Log()
@@ -276,6 +286,7 @@ SECTIONS: dict[str, type[Any]] = {
     "brands": Brands,
     "model": Model,
     "trust": Trust,
+    "alarms": Alarms,
     "metrics": Metrics,
     "privacy": Privacy,
     "log": Log,

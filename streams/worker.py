@@ -21,18 +21,16 @@ from streams.brands import BrandsFile
 from streams.closing import Closing
 from streams.domain.book import Book, Entry
 from streams.domain.brands import Brand
-from streams.domain.evidence import Weights
 from streams.domain.row import HOUR, LABELS, instant
 from streams.domain.track import TICK, TICKS_A_DAY
-from streams.domain.trust import Rule
 from streams.domain.watch import Terms
 from streams.metrics import Metrics
 from streams.pipeline import Judge, Letter, follow, reading
 from streams.records import Mention, Signal, TrustReading
 from streams.server import Health
 from streams.settings import Settings
-from streams.settings import Trust as TrustSettings
 from streams.tables import Books
+from streams.terms import rule_of, tuned
 from streams.topics import Topics
 from streams.transport import Consumer, Fence, Out, Producer, Stall
 
@@ -255,6 +253,7 @@ class Worker:
         """Return an empty book that goes by the settings and the brands file."""
         terms = Terms(
             rule=rule_of(self.settings.trust),
+            tuning=tuned(self.settings.alarms.page),
             balance=lambda brand: known.balance if (known := self._known.get(brand)) else 2.0,
             planned=lambda brand, at: (
                 known.planned(instant(at)) if (known := self._known.get(brand)) else None
@@ -358,21 +357,6 @@ class Worker:
         began = time.perf_counter()
         yield
         self.metrics.took(stage, step, time.perf_counter() - began)
-
-
-def rule_of(settings: TrustSettings) -> Rule:
-    """Return the constants of the index as they are set."""
-    sources = [entry.rsplit("=", 1) for entry in settings.sources.split(",") if entry]
-    return Rule(
-        half_life=settings.half_life_days * 24,
-        mood_half_life=settings.mood_half_life_hours,
-        upkeep_half_life=settings.upkeep_half_life_days * 24,
-        upkeep_share=settings.upkeep_half_life_days / settings.half_life_days,
-        weights=Weights(sources=tuple((name, float(share)) for name, share in sources)),
-        prior=settings.prior_weight,
-        base=settings.base,
-        cost=settings.cost,
-    )
 
 
 def envelope(letter: Letter) -> list[tuple[str, bytes]]:

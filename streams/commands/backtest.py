@@ -226,6 +226,7 @@ def _write(
         points=points[0],
         wish=task.wish,
         crises=task.crises,
+        threshold=task.settings.alarms.page,
         swept=points[1],
         posts=tally.posts,
         bad=tally.bad,
@@ -245,8 +246,7 @@ def _summary(
     took: float,
 ) -> Iterator[str]:
     """Yield the lines to print at the end."""
-    from streams.domain.tuning import Tuning  # noqa: PLC0415 -- beside its neighbours
-    from streams.report.tradeoff import tradeoff  # noqa: PLC0415
+    from streams.report.tradeoff import tradeoff  # noqa: PLC0415 -- beside its neighbours
 
     again = f", {_count(tally.again, 'repeated id')}" if tally.again else ""
     bad = f", {_count(tally.bad, 'line')} passed over" if tally.bad else ""
@@ -258,7 +258,7 @@ def _summary(
         [("brand", "posts", "index", "pages", "tickets", "digests"), *folded.rows()]
     )
     if task.sweep:
-        yield tradeoff(points[1], task.wish, used=Tuning().page).advice
+        yield tradeoff(points[1], task.wish, used=task.settings.alarms.page).advice
     yield f"Report: {task.out / 'report.html'}"
 
 

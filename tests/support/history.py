@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from streams.backtest import Folded, tuned
+from streams.backtest import Folded
 from streams.domain.brands import Brand as Known
 from streams.domain.row import instant
 from streams.history import BrandHistory, History
 from streams.records import Group, Incident, Mention, Reading, Shock, Signal, Telling
 from streams.settings import Settings
+from streams.terms import tuned
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 STEP = 600_000

@@ -17,6 +17,7 @@ from streams.cli import main
 from streams.domain.tuning import Tuning
 from streams.errors import RejectedError
 from streams.records import Verdict
+from streams.terms import tuned
 from tests.support.history import fold
 
 ROOT = Path(__file__).parents[2]
@@ -293,8 +294,8 @@ def test_a_sweep_is_written_and_an_old_one_removed(
 
 def test_all_scores_of_a_surge_move_with_the_threshold() -> None:
     usual = Tuning()
-    assert backtest.tuned(usual.page) == usual
-    half = backtest.tuned(usual.page / 2)
+    assert tuned(usual.page) == usual
+    half = tuned(usual.page / 2)
     assert (half.page, half.ticket) == (usual.page / 2, usual.ticket / 2)
     assert (half.share_page, half.share_ticket) == (usual.share_page / 2, usual.share_ticket / 2)
 

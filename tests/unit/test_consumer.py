@@ -160,9 +160,7 @@ async def test_what_was_fetched_before_the_gate_opened_anew_is_not_delivered(
     consumer: Consumer,
 ) -> None:
     await opened(consumer)
-    consumer._wait_next_records = AsyncMock(
-        return_value=({SOURCE: records(*range(6))}, {SOURCE})
-    )
+    consumer._wait_next_records = AsyncMock(return_value=({SOURCE: records(*range(6))}, {SOURCE}))
     got = []
     async for _, message in consumer.getmany(1.0):
         got.append(message.offset)
