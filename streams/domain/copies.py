@@ -17,6 +17,7 @@ LONGEST = 2_000
 
 _NOISE = re.compile(r"https?://\S+|[@#]\w+")
 _ACCENT = re.compile("[\u0300-\u036f]")
+_ASCII_WORD = re.compile(rb"[a-z]+")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -28,19 +29,24 @@ def copy_key(text: str) -> int:
     >>> copy_key("Très déçu par Acme, à fuir !") == copy_key("TRES DECU par @x Acme... a fuir")
     True
     """
-    words = [word.encode() for word in _WORD.findall(_plain(text[:LONGEST]))]
+    words = _words(text[:LONGEST])
     if not words:
         return _digest(text[:LONGEST].strip().encode(errors="replace"))
-    shingles = [b" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))]
+    shingles = [b" ".join(run) for run in zip(*(words[i:] for i in range(SHINGLE)), strict=False)]
+    shingles = shingles or [b" ".join(words)]
     _, smallest = min(zip(map(crc32, shingles), shingles, strict=True))
     return _digest(smallest)
 
 
-def _plain(text: str) -> str:
-    folded = _NOISE.sub(" ", text).casefold()
+def _words(text: str) -> list[bytes]:
+    folded = text.casefold()
+    if "@" in folded or "#" in folded or "://" in folded:
+        folded = _NOISE.sub(" ", folded)
+    if not folded.isascii():
+        folded = _ACCENT.sub("", unicodedata.normalize("NFKD", folded))
     if folded.isascii():
-        return folded
-    return _ACCENT.sub("", unicodedata.normalize("NFKD", folded))
+        return _ASCII_WORD.findall(folded.encode())
+    return [word.encode() for word in _WORD.findall(folded)]
 
 
 def _digest(data: bytes) -> int:
