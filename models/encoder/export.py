@@ -8,7 +8,6 @@ compared with those of the network that was trained. Needs the extra `train`.
 import argparse
 import json
 import logging
-import re
 import sys
 import tempfile
 import warnings
@@ -40,8 +39,8 @@ Floats = NDArray[np.float32]
 
 OPSET: Final = 17
 _HALF: Final = 0.5
-_LAST: Final = re.compile(r"/heads\.\w+\.4/")
-"""The nodes that give the scores."""
+_LAST: Final = ".4/Gemm"
+"""How the names of the nodes that give the scores end."""
 
 
 class _Alone(nn.Module):  # type: ignore[misc] # torch has no types here
@@ -92,7 +91,9 @@ def fuse(source: Path, to: Path, *, heads: int, hidden: int) -> None:
 
 def shrink(source: Path, to: Path) -> None:
     """Turn the matrices into bytes, a scale for each column; the few last ones stay exact."""
-    last = [one.name for one in onnx.load(source).graph.node if _LAST.search(one.name)]
+    named = [one.name for one in onnx.load(source).graph.node if one.name.endswith(_LAST)]
+    # The quantiser first turns a Gemm into a MatMul of a longer name.
+    last = [f"{name}_MatMul" for name in named]
     quantize_dynamic(
         source,
         to,
