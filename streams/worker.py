@@ -135,11 +135,15 @@ class Worker:
     async def _close_days(self, partition: int, *, entered: int) -> None:
         book, idle_after = self.table.book(partition), self.settings.trust.idle_after
         day = self.closing.day(partition, book, idle_after=idle_after, entered=entered)
-        if day is None:
-            return
-        await self.signal(partition, book.step((day + 1) * TICKS_A_DAY))
+        if day is not None:
+            # What was found before must not be told after what is found now.
+            async with self._telling:
+                await self.signal(partition, book.step((day + 1) * TICKS_A_DAY))
+                await self._close(partition, day)
+
+    async def _close(self, partition: int, day: int) -> None:
         pending: list[Entry] = []
-        for entries in book.close(day):
+        for entries in self.table.book(partition).close(day):
             pending += entries
             if len(pending) >= CLOSED_AT_ONCE:
                 await self.table.save(partition, pending, self.producer)
