@@ -65,8 +65,8 @@ def held(stand: Stand, subject: Subject) -> int:
     subject.signal(signal.SIGUSR2)
     subject.until(target.exists)
     partitions = json.loads(target.read_bytes())["partitions"].values()
-    hours = (sums for books in partitions for hours in books.values() for sums in hours.values())
-    return sum(sum(sums[4:]) for sums in hours)
+    counts = (totals for books in partitions for totals in books.values())
+    return sum(sum(one[:3]) for one in counts)
 
 
 def much(kafka: Any, folder: Path, count: int) -> dict[str, Any]:
