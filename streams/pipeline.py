@@ -16,6 +16,7 @@ from streams.domain.book import Book, Entry
 from streams.domain.brands import Match, Matcher
 from streams.domain.copies import copy_key
 from streams.domain.evidence import Weights
+from streams.domain.explain import Explanation
 from streams.domain.row import DAY, KINDS, UNIT, Row, instant
 from streams.domain.view import View
 from streams.errors import RejectedError
@@ -370,11 +371,11 @@ def row_of(mention: Mention, at: int, weights: Weights) -> Row:
     )
 
 
-def reading(seen: View, *, at: int, late: int) -> TrustReading:
-    """Return the view of a brand as it goes to the topic `trust`."""
+def reading(seen: View, *, at: int, late: int, why: Explanation | None = None) -> TrustReading:
+    """Return the view of a brand as it goes to the topic `trust`; `why` saves explaining it."""
     result, known, leak = seen.reading, seen.known, seen.known.leak
     numbers = ("index", "low", "high", "capital", "mood", "mood_loss")
-    groups, posts = seen.explain()
+    groups, posts = why or seen.explain()
     negative, neutral, positive, leaks, *_ = known.counts
     return TrustReading(
         brand=seen.scene.brand,

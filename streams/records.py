@@ -176,7 +176,8 @@ class TrustReading(Reading, frozen=True):
     late: int
     """Mentions of this partition that came after their day had closed."""
     moved: tuple[Group, ...] = ()
-    """The groups that moved the index most within the last day, the strongest first."""
+    """The groups that moved the index most within the last day, the strongest first; like `posts`,
+    as of a few seconds before the reading at most."""
     posts: tuple[Telling, ...] = ()
     """The most telling posts of the last day."""
 

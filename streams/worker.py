@@ -21,8 +21,10 @@ from streams.brands import BrandsFile
 from streams.closing import Closing
 from streams.domain.book import Book, Entry
 from streams.domain.brands import Brand
+from streams.domain.explain import Explanation
 from streams.domain.row import HOUR, LABELS, instant
 from streams.domain.track import TICK, TICKS_A_DAY
+from streams.domain.view import View
 from streams.domain.watch import Terms
 from streams.metrics import Metrics
 from streams.pipeline import Judge, Letter, follow, reading
@@ -46,7 +48,9 @@ CLOSED_AT_ONCE = 1_000
 """Changelog entries of closing days that are sent together."""
 GRACE = 60_000
 """Milliseconds that a tick waits for posts after its end; for later ones it is looked at again."""
-READING_SHARE = 0.05
+EXPLAIN = 5.0
+"""Seconds between two explanations of a brand's readings."""
+READING_SHARE = 0.1
 """Most of a worker's time that may go into readings: with many brands, ticks grow longer."""
 
 Runs = Mapping[int, Sequence[Out]]
@@ -71,6 +75,8 @@ class Worker:
     dirty: set[str] = field(default_factory=set)
     _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     _silent: bool = False
+    _explained: dict[str, tuple[float, Explanation]] = field(default_factory=dict)
+    _owed: set[str] = field(default_factory=set)
     closing: Closing = field(init=False)
     _looked: float = 0.0
     _homes: dict[str, int] = field(default_factory=dict)
@@ -201,7 +207,7 @@ class Worker:
 
     async def _tell(self) -> float:
         began = time.monotonic()
-        brands, self.dirty = self.dirty, set()
+        brands, self.dirty = self.dirty | self._due(), set()
         readings = [one for brand in brands if (one := self.read(brand))]
         books = {partition: self.table.book(partition) for partition in self.table.owned()}
         untils = {partition: self._until(book) for partition, book in books.items()}
@@ -251,7 +257,25 @@ class Worker:
             return None
         wall = self.settings.trust.clock == "wall"
         now = int(time.time() * 1000) if wall else known.latest
-        return reading(book.view(brand, max(now, known.latest) + 1), at=now, late=book.late)
+        seen = book.view(brand, max(now, known.latest) + 1)
+        return reading(seen, at=now, late=book.late, why=self._why(brand, seen))
+
+    def _why(self, brand: str, seen: View) -> Explanation:
+        """Return why the index of a brand moved, as of a few seconds ago: that is costly to say."""
+        now = time.monotonic()
+        at, why = self._explained.get(brand, (0.0, None))
+        if why is not None and now - at < EXPLAIN:
+            self._owed.add(brand)
+            return why
+        self._owed.discard(brand)
+        why = seen.explain()
+        self._explained[brand] = (now, why)
+        return why
+
+    def _due(self) -> set[str]:
+        """Return the brands whose reading is to be explained anew."""
+        now = time.monotonic()
+        return {brand for brand in self._owed if now - self._explained[brand][0] >= EXPLAIN}
 
     def new_book(self) -> Book:
         """Return an empty book that goes by the settings and the brands file."""
