@@ -296,6 +296,7 @@ class Worker:
         mine = {brand for brand in self._known if self._home(brand) in owned}
         self.metrics.own(mine)
         self.dirty |= mine
+        self._owed &= mine
 
     async def look(self) -> None:
         """Look at the brands file, at what lies ahead, and whether anything stands still."""
