@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from models import load_classifier
 from models.encoder import drafts, evaluate, mix
 
 FILES = {
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--against", default="bundle")
     asked = parser.parse_args()
-    models = [evaluate.open_model(name) for name in (asked.model, asked.against)]
+    models = [load_classifier(name) for name in (asked.model, asked.against)]
     with tempfile.TemporaryDirectory() as folder:
         files = ours(Path(folder))
         if asked.data:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-from streams.errors import RejectedError
+from streams.errors import ModelError, RejectedError
 from streams.records import Verdict
 
 
@@ -27,17 +27,45 @@ class Classifier(Protocol):
         ...
 
 
-BUNDLE = Path(__file__).parent / "bundle"
+BUNDLE: Final = Path(__file__).parent / "bundle"
 """The model that ships with the project."""
 
 
+HUB: Final = "hub:"
+"""Begins the name of a model of transformers."""
+
+
 def load_classifier(name_or_path: str = "bundle") -> Classifier:
-    """Load a classifier: `bundle` for the one that ships, or a folder with a `manifest.json`.
+    """Load a classifier.
+
+    Args:
+        name_or_path: `bundle` for the one that ships, a folder with a `manifest.json`, or
+            `hub:NAME` for a model of transformers (see `models.hub`).
 
     Raises:
         ModelError: there is no such model, or its files are damaged; the text says what to do.
     """
-    # Imported here: whoever needs the protocol alone does not pay for numpy.
-    from models.linear import open_linear  # noqa: PLC0415
+    if name_or_path.startswith(HUB):
+        # Imported here, as all below: whoever needs one model does not pay for the others.
+        from models.hub import open_hub  # noqa: PLC0415
 
-    return open_linear(BUNDLE if name_or_path == "bundle" else Path(name_or_path))
+        return open_hub(name_or_path.removeprefix(HUB))
+    return _open(BUNDLE if name_or_path == "bundle" else Path(name_or_path))
+
+
+def _open(folder: Path) -> Classifier:
+    from models import bundle  # noqa: PLC0415
+
+    kind = bundle.kind(folder)
+    if kind == bundle.LINEAR:
+        from models.linear import open_linear  # noqa: PLC0415
+
+        return open_linear(folder)
+    if kind == bundle.ENCODER:
+        from models.encoder.onnx import open_encoder  # noqa: PLC0415
+
+        return open_encoder(folder)
+    raise ModelError(
+        f"{folder / bundle.MANIFEST} has kind {kind!r}, this version knows {bundle.LINEAR!r} and "
+        f"{bundle.ENCODER!r}: upgrade trustwatch or give another model"
+    )

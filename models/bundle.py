@@ -1,15 +1,16 @@
-"""A model folder: weights and a manifest that says what they are and what they hash to."""
+"""A model folder: files, and a manifest that says what they are and what they hash to."""
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from streams.errors import ModelError
 
-FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
+LINEAR: Final = "linear"
+ENCODER: Final = "encoder"
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,35 +21,21 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bytes."""
 
 
-class Linear(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What turns the integer sums of the linear model into calibrated scores."""
-
-    sentiment_scale: float
-    sentiment_bias: tuple[float, float]
-    """Of `negative` and `positive`, against `neutral`."""
-    leak_scale: float
-    leak_bias: float
-
-
-class Trained(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a model came about, for its card."""
-
-    settings: dict[str, int | float]
-    sentiment: dict[str, int]
-    """Texts by source."""
-    leak: dict[str, int]
-    """Texts by source."""
-
-
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a model folder says about itself."""
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be read of any manifest, also of one that a later version wrote."""
 
     format: int
     kind: str
+
+
+class Manifest(Head, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every model folder says about itself; each kind of model adds to it."""
+
     leak_threshold: float
-    linear: Linear
-    trained: Trained
     files: dict[str, Entry]
+
+
+M = TypeVar("M", bound=Manifest)
 
 
 def entry(path: Path) -> Entry:
@@ -63,34 +50,65 @@ def save(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST).write_bytes(content + b"\n")
 
 
-def load(folder: Path) -> tuple[Manifest, str]:
-    """Read a manifest and check every file that it names.
-
-    Returns:
-        The manifest, and the digest of the whole bundle: twelve hexadecimal digits.
+def kind(folder: Path) -> str:
+    """What kind of model is in a folder.
 
     Raises:
-        ModelError: the manifest or a file is missing, damaged, or of a later format.
+        ModelError: there is no manifest in it.
+    """
+    path = folder / MANIFEST
+    return _decode(path, _read(path), Head).kind
+
+
+def load(folder: Path, made: type[M], *, kind: str, layout: int) -> tuple[M, dict[str, bytes], str]:
+    """Read a manifest and every file that it names.
+
+    Args:
+        folder: of the model.
+        made: the manifest of this kind of model.
+        kind: what the manifest must say.
+        layout: the format that it must have.
+
+    Returns:
+        The manifest, the content of each file, and the digest of the whole folder: twelve
+        hexadecimal digits.
+
+    Raises:
+        ModelError: the manifest or a file is missing, damaged, or of another kind or format.
     """
     path = folder / MANIFEST
     content = _read(path)
+    _check(path, _decode(path, content, Head), kind=kind, layout=layout)
+    manifest = _decode(path, content, made)
+    files = {name: _whole(folder / name, one) for name, one in manifest.files.items()}
+    return manifest, files, sha256(content).hexdigest()[:12]
+
+
+def _check(path: Path, head: Head, *, kind: str, layout: int) -> None:
+    if head.kind != kind:
+        raise ModelError(f"{path} has kind {head.kind!r}, not {kind!r}: give another model")
+    if head.format != layout:
+        raise ModelError(
+            f"{path} has format {head.format}, this version reads {layout}: "
+            "upgrade trustwatch or make the model anew",
+        )
+
+
+H = TypeVar("H", bound=Head)
+
+
+def _decode(path: Path, content: bytes, made: type[H]) -> H:
     try:
-        manifest = msgspec.json.decode(content, type=Manifest)
+        return msgspec.json.decode(content, type=made)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not a manifest ({error}): fetch the model again") from error
-    if manifest.format != FORMAT:
-        raise ModelError(
-            f"{path} has format {manifest.format}, this version reads {FORMAT}: "
-            "upgrade trustwatch or train the model again",
-        )
-    for name, expected in manifest.files.items():
-        _verify(folder / name, expected)
-    return manifest, sha256(content).hexdigest()[:12]
 
 
-def _verify(path: Path, expected: Entry) -> None:
-    if sha256(_read(path)).hexdigest() != expected.sha256:
+def _whole(path: Path, expected: Entry) -> bytes:
+    content = _read(path)
+    if sha256(content).hexdigest() != expected.sha256:
         raise ModelError(f"{path} is damaged (its SHA-256 differs): fetch the model again")
+    return content
 
 
 def _read(path: Path) -> bytes:
@@ -98,6 +116,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelError(
-            f"cannot read {path} ({error.strerror}): give a folder written by "
-            "`python -m models.train`, or `bundle` for the model that ships with trustwatch",
+            f"cannot read {path} ({error.strerror}): give the folder of a model, hub:NAME, or "
+            "`bundle` for the model that ships with trustwatch",
         ) from error

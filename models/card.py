@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from models import bundle
+from models import linear
 
 CARD: Final = "MODEL_CARD.md"
 
@@ -90,11 +90,11 @@ def _told(counts: dict[str, int]) -> str:
 
 def write(folder: Path, report: Report) -> None:
     """Write the card of a model beside its weights."""
-    manifest, _ = bundle.load(folder)
+    manifest, _, _ = linear.load(folder)
     (folder / CARD).write_text("\n".join(_card(manifest, report)) + "\n", encoding="utf-8")
 
 
-def _card(manifest: bundle.Manifest, report: Report) -> Iterator[str]:
+def _card(manifest: linear.Manifest, report: Report) -> Iterator[str]:
     trained = manifest.trained
     yield f"# {report.model}\n"
     yield _WHAT

@@ -5,16 +5,18 @@ its neighbours in a batch, on threads, or on what was judged before.
 """
 
 from collections.abc import Sequence
+from io import BytesIO
 from itertools import chain, repeat
 from math import sqrt
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models import features
-from models.bundle import Linear, load
+from models import bundle, features
+from models.bundle import LINEAR
 from models.features import BUCKETS
 from models.labels import judge
 from streams.errors import ModelError, RejectedError
@@ -22,8 +24,8 @@ from streams.records import Verdict
 
 Sums = NDArray[np.int64]
 
+FORMAT: Final = 1
 WEIGHTS: Final = "weights.npz"
-KIND: Final = "linear"
 
 LONGEST: Final = 100_000
 """Characters of the longest text that is judged; longer ones are refused."""
@@ -35,6 +37,33 @@ KEPT: Final = 1 << 18
 """Tokens that are remembered; a full memory starts afresh. No chunk holds more than it."""
 
 _COLUMNS: Final = 5
+
+
+class Linear(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What turns the integer sums into calibrated scores."""
+
+    sentiment_scale: float
+    sentiment_bias: tuple[float, float]
+    """Of `negative` and `positive`, against `neutral`."""
+    leak_scale: float
+    leak_bias: float
+
+
+class Trained(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a model came about, for its card."""
+
+    settings: dict[str, int | float]
+    sentiment: dict[str, int]
+    """Texts by source."""
+    leak: dict[str, int]
+    """Texts by source."""
+
+
+class Manifest(bundle.Manifest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model folder says about itself."""
+
+    linear: Linear
+    trained: Trained
 
 
 class Memory:
@@ -173,16 +202,23 @@ def _refuse(text: str) -> RejectedError:
     return RejectedError("empty_text", "no word, emoji or punctuation in the text")
 
 
+def load(folder: Path) -> tuple[Manifest, dict[str, bytes], str]:
+    """Read a manifest and every file that it names, as `bundle.load` does.
+
+    Raises:
+        ModelError: the manifest or a file is missing, damaged, or of another kind or format.
+    """
+    return bundle.load(folder, Manifest, kind=LINEAR, layout=FORMAT)
+
+
 def open_linear(folder: Path) -> LinearClassifier:
     """Open a folder written by `models.train`.
 
     Raises:
         ModelError: a file is missing or damaged, or the model is of another kind.
     """
-    manifest, digest = load(folder)
-    if manifest.kind != KIND:
-        raise ModelError(f"{folder} holds a model of kind {manifest.kind!r}, not {KIND!r}")
-    weights, norms = _arrays(folder / WEIGHTS)
+    manifest, files, digest = load(folder)
+    weights, norms = _arrays(folder / WEIGHTS, files.get(WEIGHTS, b""))
     return LinearClassifier(
         weights,
         norms=norms,
@@ -192,11 +228,11 @@ def open_linear(folder: Path) -> LinearClassifier:
     )
 
 
-def _arrays(path: Path) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
+def _arrays(path: Path, content: bytes) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(BytesIO(content), allow_pickle=False) as arrays:
             weights, norms = arrays["weights"], arrays["norms"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError) as error:
         raise ModelError(f"{path} holds no weights ({error}): fetch the model again") from error
     if weights.shape != (BUCKETS, 3) or norms.shape != (BUCKETS,):
         raise ModelError(f"{path} has another number of features: train the model again")

@@ -19,12 +19,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from models import examples
-from models.bundle import FORMAT, Linear, Manifest, Trained, entry, save
+from models.bundle import LINEAR, entry, save
 from models.calibrate import Codes, Floats, platt, temper, threshold
 from models.counts import Matrix, Scale, count, lengths, scales, unit
 from models.examples import Example
 from models.labels import LEAKS, SENTIMENTS
-from models.linear import KIND, WEIGHTS
+from models.linear import FORMAT, WEIGHTS, Linear, Manifest, Trained
 from streams.errors import InputError
 
 TRUST: Final = {"read": 3.0, "silver": 1.5, "silver_llm_text": 1.5, "assumed": 0.7}
@@ -255,7 +255,7 @@ def describe(
     leak = Counter("synthetic" if one.synthetic else one.source for one in material.leak)
     return Manifest(
         format=FORMAT,
-        kind=KIND,
+        kind=LINEAR,
         leak_threshold=least,
         linear=linear,
         trained=Trained(

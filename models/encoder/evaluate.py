@@ -18,13 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from models import BUNDLE, Classifier, load_classifier
-from models.bundle import MANIFEST
+from models import Classifier, load_classifier
 from models.encoder import measure, mix
 from models.encoder.heads import EMOTIONS
-from models.encoder.manifest import KIND
 from models.encoder.mix import HELD_BACK, Row
-from models.encoder.onnx import OnnxClassifier, open_encoder
+from models.encoder.onnx import OnnxClassifier
 from models.labels import LEAKS, SENTIMENTS
 from streams.errors import InputError, RejectedError
 from streams.records import Verdict
@@ -40,7 +38,6 @@ LABELS: Final = {
     "emotion": EMOTIONS,
     "brands": ("wrong", "right"),
 }
-HUB: Final = "hub:"
 _HALF: Final = 0.5
 
 
@@ -82,28 +79,6 @@ class Judged(msgspec.Struct, frozen=True):
     said: Codes
     sure: Floats
     """Probability of its answer; of leaks and irony, that the answer is yes."""
-
-
-def open_model(name: str) -> Classifier:
-    """Open any model.
-
-    Raises:
-        ModelError: there is no such model, or its files are damaged.
-    """
-    if name.startswith(HUB):
-        # Imported here: few need transformers, and it takes seconds.
-        from models.hub import open_hub  # noqa: PLC0415
-
-        return open_hub(name.removeprefix(HUB))
-    folder = BUNDLE if name == "bundle" else Path(name)
-    return open_encoder(folder) if _encoder(folder / MANIFEST) else load_classifier(name)
-
-
-def _encoder(path: Path) -> bool:
-    try:
-        return bool(msgspec.json.decode(path.read_bytes()).get("kind") == KIND)
-    except (OSError, msgspec.MsgspecError, AttributeError):
-        return False
 
 
 def judge(model: Classifier, task: str, found: Sequence[Row]) -> list[Verdict | RejectedError]:
@@ -332,7 +307,7 @@ def main(given: Sequence[str] | None = None) -> int:
     """Evaluate from the command line; 2 when a file or a model is wrong."""
     asked = _arguments(sys.argv[1:] if given is None else given)
     try:
-        models = [open_model(name) for name in (asked.model, asked.against) if name]
+        models = [load_classifier(name) for name in (asked.model, asked.against) if name]
         report = evaluate(models, [(_task(task), Path(file)) for task, file in asked.rows])
         _keep(report, asked)
     except InputError as error:

@@ -29,6 +29,7 @@ from rich.console import Console
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from models.bundle import ENCODER
 from models.encoder import drafts, fit, languages, manifest, mix, network, rows, validate
 from models.encoder.heads import PLACES, WIDTH
 from models.encoder.onnx import open_encoder, probabilities
@@ -144,7 +145,7 @@ def plain(pieces: int, trained: dict[str, Any]) -> manifest.Manifest:
     """A manifest without calibration."""
     return manifest.Manifest(
         format=manifest.FORMAT,
-        kind=manifest.KIND,
+        kind=ENCODER,
         leak_threshold=0.5,
         pieces=pieces,
         scale=(1.0,) * WIDTH,

@@ -60,7 +60,7 @@ def classify(
         str, typer.Argument(metavar="FILE", help="JSON Lines; `-` is standard input.")
     ] = "-",
     model: Annotated[
-        str, typer.Option(metavar="NAME_OR_PATH", help="`bundle`, or the folder of a model.")
+        str, typer.Option(metavar="NAME_OR_PATH", help="`bundle`, a folder of a model, or hub:NAME.")
     ] = "bundle",
 ) -> None:
     """Judge posts: JSON Lines in, one verdict a line out, in the same order.

@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from models import load_classifier
 from models.encoder import evaluate
-from models.encoder.evaluate import Judged, main, open_model, score
+from models.encoder.evaluate import Judged, main, score
 
 TINY = Path(__file__).parent / "encoder-tiny"
 
@@ -103,7 +104,7 @@ def test_confusion_counts_every_row_once() -> None:
 def test_of_two_brands_both_must_be_right(tmp_path: Path) -> None:
     row = {"text": "staff, app", "brands": {"staff": "positive", "app": "negative"}}
     path = Path(lines(tmp_path / "b.jsonl", [row]))
-    report = evaluate.evaluate([open_model("bundle")], [("brands", path)])
+    report = evaluate.evaluate([load_classifier("bundle")], [("brands", path)])
     # The linear model feels alike towards both, so one of the two is wrong.
     assert report.scores["brands, all"].score == 0.0
 
@@ -111,14 +112,14 @@ def test_of_two_brands_both_must_be_right(tmp_path: Path) -> None:
 def test_rows_held_back_are_measured_alone(tmp_path: Path) -> None:
     rows = [{**row, "split": split} for split in ("train", "held-back") for row in LEAK[:2]]
     path = Path(lines(tmp_path / "leak.jsonl", rows))
-    report = evaluate.evaluate([open_model(str(TINY))], [("leak", path)])
+    report = evaluate.evaluate([load_classifier(str(TINY))], [("leak", path)])
     assert report.scores["leak, all"].rows == 2
 
 
 def test_refused_rows_are_counted_and_left_out(tmp_path: Path) -> None:
     rows = [*FEEL, {"text": " ", "label": "neutral"}]
     path = Path(lines(tmp_path / "feel.jsonl", rows))
-    report = evaluate.evaluate([open_model(str(TINY))], [("sentiment", path)])
+    report = evaluate.evaluate([load_classifier(str(TINY))], [("sentiment", path)])
     assert report.refused == 1
     assert report.scores["sentiment, all"].rows == 12
 
@@ -130,7 +131,7 @@ def test_card_and_pictures_are_written(tmp_path: Path, capsys: pytest.CaptureFix
     given += ["--rows", "leak", lines(tmp_path / "leak.jsonl", LEAK)]
     assert main(given) == 0
     card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert open_model(str(folder)).name in card
+    assert load_classifier(str(folder)).name in card
     assert "| sentiment, all | 12 |" in card
     pictures = sorted((tmp_path / "plots").iterdir())
     assert [path.name for path in pictures] == [

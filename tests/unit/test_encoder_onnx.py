@@ -247,7 +247,7 @@ def test_a_manifest_of_something_else_is_refused(
 
 def test_a_manifest_that_is_none_is_refused(folder: Path) -> None:
     (folder / MANIFEST).write_text("[]")
-    with pytest.raises(ModelError, match="not the manifest of an encoder"):
+    with pytest.raises(ModelError, match="not a manifest"):
         open_encoder(folder)
 
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import BUNDLE, Classifier, load_classifier
-from models.bundle import Linear, entry
+from models.bundle import entry
 from models.features import BUCKETS, READ, parts, tokens
-from models.linear import CHUNK, LONGEST, LinearClassifier, Memory, open_linear
+from models.linear import CHUNK, LONGEST, Linear, LinearClassifier, Memory, open_linear
 from streams.errors import ModelError, RejectedError
 from streams.records import Verdict
 

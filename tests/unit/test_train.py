@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from models import evaluate, examples, load_classifier
-from models.bundle import Linear
 from models.examples import Example
 from models.features import BUCKETS
 from models.labels import LEAK_KINDS, judge
-from models.linear import LinearClassifier
+from models.linear import Linear, LinearClassifier
 from streams.errors import InputError
 from streams.records import Verdict
 
