@@ -36,6 +36,8 @@ from streams.records import TrustReading
 BRANDS = brands(51)
 WATCHED, FIRST = BRANDS[:50], BRANDS[50:]
 """Those that are measured, and one whose posts show that the worker is at work."""
+LONGEST = 15
+"""Seconds after the last post in which its reading must come."""
 WARM = 0.2
 """The share of the posts, from the first on, that warms things up and is not counted."""
 
@@ -62,6 +64,11 @@ class Heard:
             elif record.key.startswith(b"r|") and record.value is not None:
                 _, brand, post = record.key.decode().split("|", 2)
                 self.rows.append((brand, post, now))
+
+    def counted(self) -> int:
+        """Return how many mentions have a reading that includes them."""
+        watched = {brand.id for brand in WATCHED}
+        return sum(heard[-1][0] for brand, heard in self.readings.items() if brand in watched)
 
 
 @dataclass(frozen=True)
@@ -106,9 +113,9 @@ async def observe(stand: Stand, drafts: Sequence[Draft], rate: float) -> Heard:
             for part, records in (await reader.getmany(timeout_ms=200)).items():
                 heard.note(part.topic, records, stand)
             if feeding.done() and not ended:
-                ended = time.monotonic() + 15
-            if ended and len(heard.rows) >= due:
-                ended = min(ended, time.monotonic() + 2 * stand.settings.trust.tick + 1)
+                ended = time.monotonic() + LONGEST
+            if ended and heard.counted() >= due:
+                break
         await feeding
     return heard
 
@@ -162,17 +169,19 @@ def measure(
     with stand.watch() as watch:
         stand.feed(sample(100, FIRST, name="first"))
         subject.until(lambda: watch.end(stand.topics.trust) > 0)
-    heard = asyncio.run(observe(stand, sample(int(rate * seconds), WATCHED), rate))
+    heard = asyncio.run(observe(stand, sample(int(rate * seconds), WATCHED, seconds=seconds), rate))
     subject.stop()
     appended = asyncio.run(appends(stand))
     fed = {post: at for post, at in appended.items() if not post.startswith("first")}
     return delays(name, rate, heard, fed)
 
 
-def sample(count: int, about: Sequence[Brand], name: str = "p") -> list[Draft]:
-    """Return posts of this hour."""
-    now, hour = datetime.now(UTC), timedelta(hours=1)
-    return list(posts(count, about=about, start=now - hour, span=hour, name=name))
+def sample(
+    count: int, about: Sequence[Brand], name: str = "p", *, seconds: float = 60
+) -> list[Draft]:
+    """Return posts of the next seconds: as they are fed, time goes on as it does in their dates."""
+    now, span = datetime.now(UTC), timedelta(seconds=seconds)
+    return list(posts(count, about=about, start=now, span=span, name=name))
 
 
 def capacity(stand: Stand, count: int) -> float:

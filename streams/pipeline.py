@@ -7,11 +7,12 @@ import hmac
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from models import Classifier
+from models import Brands, Classifier
 from streams.domain.book import Book, Entry
 from streams.domain.brands import Match, Matcher
 from streams.domain.copies import copy_key
@@ -69,6 +70,12 @@ class Named(NamedTuple):
     post: Post
     at: datetime
     matches: list[Match]
+    """The first of each brand."""
+
+    @property
+    def text(self) -> str:
+        """Its text."""
+        return self.post.text or ""
 
 
 class Letter(NamedTuple):
@@ -95,9 +102,10 @@ class Judge:
 
     Attributes:
         matcher: gives the matcher of the brands file as it is now.
-        classify: judges texts without blocking the event loop.
+        classify: judges texts without blocking the event loop, as a classifier does.
         model: name of the classifier.
         threshold: probability from which a post counts as speaking of a leak.
+        targeted: whether to ask for the sentiment towards each brand that a post names.
         key: key of the pseudonyms; without one, authors are left out.
         weights: what authors let a post count.
         max_text: longest text in characters.
@@ -106,9 +114,10 @@ class Judge:
     """
 
     matcher: Callable[[], Matcher]
-    classify: Callable[[Sequence[str]], Awaitable[list[Verdict | RejectedError]]]
+    classify: Callable[..., Awaitable[list[Verdict | RejectedError]]]
     model: str
     threshold: float
+    targeted: bool = False
     key: bytes = b""
     weights: Weights = field(default_factory=Weights)
     max_text: int = 100_000
@@ -119,8 +128,7 @@ class Judge:
         """Judge a batch of records; whatever is wrong with one ends as its letter."""
         out = Judged()
         named = list(self._read(records, out))
-        verdicts = await self._verdicts([one.post.text or "" for one in named])
-        for one, given in zip(named, verdicts, strict=True):
+        for one, given in zip(named, await self._verdicts(named), strict=True):
             verdict = _checked(given)
             if isinstance(verdict, RejectedError):
                 out.letters.append(Letter(one.record, "judge", verdict.reason, str(verdict)))
@@ -142,25 +150,30 @@ class Judge:
             if post.deleted:
                 out.mentions.append(_deletion(record, post, at))
             elif matches := matcher.match(post.text or ""):
-                yield Named(record, post, at, matches)
+                yield Named(record, post, at, _firsts(matches))
 
-    async def _verdicts(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
-        """Classify a batch; if that fails, text by text: one must not take the others down."""
-        if not texts:
+    async def _verdicts(self, named: Sequence[Named]) -> list[Verdict | RejectedError]:
+        """Classify a batch; if that fails, post by post: one must not take the others down."""
+        if not named:
             return []
         try:
-            return await self.classify(texts)
+            return await self._ask(named)
         except Exception as exc:  # noqa: BLE001 -- whatever a model raises is about these texts
-            if len(texts) == 1:
+            if len(named) == 1:
                 return [RejectedError("classifier_failed", f"{type(exc).__name__}: {exc}"[:500])]
-            return [(await self._verdicts([text]))[0] for text in texts]
+            return [(await self._verdicts([one]))[0] for one in named]
+
+    async def _ask(self, named: Sequence[Named]) -> list[Verdict | RejectedError]:
+        texts = [one.text for one in named]
+        if not self.targeted:
+            return await self.classify(texts)
+        # As each text has it: that is where the model looks for the brand.
+        brands = [[match.text for match in one.matches] for one in named]
+        return await self.classify(texts, brands=brands)
 
     def _mentions(self, one: Named, verdict: Verdict) -> Iterator[Mention]:
         record, post, at, matches = one
         is_leak = verdict.leak >= self.threshold and post.repost_of is None
-        first: dict[str, Match] = {}
-        for match in matches:
-            first.setdefault(match.brand, match)
         about: dict[str, Any] = {
             "post": post.id,
             "at": at,
@@ -171,16 +184,16 @@ class Judge:
             "is_leak": is_leak,
             "leak_kind": _likeliest(verdict.leak_kind) if is_leak else None,
             "author": self._pseudonym(post),
-            "copy": f"{copy_key(post.text or ''):016x}",
+            "copy": f"{copy_key(one.text):016x}",
             "weight": self._weight(post, at),
             "lang": post.lang,
             "url": post.url and post.url[:LONGEST_URL],
             "model": self.model,
         }
-        for match in first.values():
+        for match in matches:
             yield Mention(
                 brand=match.brand,
-                sentiment=verdict.sentiment,
+                sentiment=verdict.towards(match.text),
                 start=match.start,
                 end=match.end,
                 **about,
@@ -212,12 +225,19 @@ class Judge:
         return hmac.digest(self.key, author.encode(), hashlib.sha256)[:8].hex()
 
 
+def _firsts(matches: Iterable[Match]) -> list[Match]:
+    """Return the first match of each brand."""
+    first: dict[str, Match] = {}
+    for match in matches:
+        first.setdefault(match.brand, match)
+    return list(first.values())
+
+
 def _checked(verdict: Verdict | RejectedError) -> Verdict | RejectedError:
     """Return a verdict, or why it is none: a probability that is no number must not spread."""
     if isinstance(verdict, RejectedError):
         return verdict
-    felt = verdict.sentiment
-    shares = (felt.negative, felt.neutral, felt.positive, verdict.leak)
+    shares = verdict.counted()
     if all(0.0 <= share <= 1.0 for share in shares):
         return verdict
     return RejectedError("bad_verdict", f"the model gave {shares}, which are no probabilities")
@@ -398,8 +418,12 @@ def reading(seen: View, *, at: int, late: int, why: Explanation | None = None) -
 def in_thread(classifier: Classifier, executor: Any) -> Callable[..., Awaitable[Any]]:
     """Return the classifier as a coroutine that judges in the thread of `executor`."""
 
-    async def classify(texts: Sequence[str]) -> list[Verdict | RejectedError]:
+    async def classify(
+        texts: Sequence[str], *, brands: Brands | None = None
+    ) -> list[Verdict | RejectedError]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(executor, classifier.classify, texts)
+        return await loop.run_in_executor(
+            executor, partial(classifier.classify, texts, brands=brands)
+        )
 
     return classify

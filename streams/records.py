@@ -1,7 +1,7 @@
 """The wire formats: what a post, a mention and a reading look like on a topic."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -55,6 +55,12 @@ class Sentiment(msgspec.Struct, frozen=True):
     positive: Share
 
 
+class Towards(msgspec.Struct, frozen=True):
+    """What a text says about one brand that it names."""
+
+    sentiment: Sentiment
+
+
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a classifier says about one text; heads that it does not have are left out."""
 
@@ -64,7 +70,20 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     leak_kind: dict[str, float] | None = None
     irony: float | None = None
     emotion: dict[str, float] | None = None
-    brands: dict[str, dict[str, Any]] | None = None
+    brands: dict[str, Towards] | None = None
+    """By name, as it was asked about."""
+    untrained_language: bool = False
+    """Whether the model was not trained on the language of the text: take the rest with care."""
+
+    def towards(self, brand: str) -> Sentiment:
+        """Return the sentiment towards a brand; that of the text where none is told."""
+        told = self.brands.get(brand) if self.brands else None
+        return told.sentiment if told else self.sentiment
+
+    def counted(self) -> tuple[float, ...]:
+        """Return the probabilities that an index rests on."""
+        felt = [self.sentiment, *(told.sentiment for told in (self.brands or {}).values())]
+        return (self.leak, *(share for one in felt for share in msgspec.structs.astuple(one)))
 
 
 class Mention(msgspec.Struct, frozen=True, omit_defaults=True):

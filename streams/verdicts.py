@@ -9,7 +9,7 @@ from typing import Final, TypeGuard
 
 import msgspec
 
-from models import Classifier
+from models import Brands, Classifier
 from streams.errors import RejectedError
 from streams.records import Verdict
 
@@ -36,8 +36,8 @@ class _DamagedError(Exception):
 class Kept:
     """A classifier that remembers its verdicts in a file.
 
-    A key is a hash of the model's name, which holds its digest, and the text; the text itself is
-    never written. A file that is damaged or of another version is set aside; one that cannot be
+    A key is a hash of the model's name, which holds its digest, the text and, if the model looks at
+    them, the brands asked about; the text itself is never written. A file that is damaged or of another version is set aside; one that cannot be
     used at all is done without. Either is told, and neither stops the work.
 
     Args:
@@ -53,6 +53,7 @@ class Kept:
     def __init__(self, judge: Classifier, path: Path, *, tell: Callable[[str], None]) -> None:
         self.name = judge.name
         self.leak_threshold = judge.leak_threshold
+        self.targeted = judge.targeted
         self.found = 0
         self.judged = 0
         self._judge = judge
@@ -61,12 +62,15 @@ class Kept:
         self._salt = hashlib.sha256(judge.name.encode() + b"\0")
         self._file = self._open()
 
-    def classify(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
+    def classify(
+        self, texts: Sequence[str], *, brands: Brands | None = None
+    ) -> list[Verdict | RejectedError]:
         """Judge each text, in order, those alone that were not judged before."""
-        keys = [self._key(text) for text in texts]
+        asked = brands if self.targeted else None
+        keys = self._keys(texts, asked)
         known = self._look(keys)
-        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
-        said = dict(zip(new, self._judge.classify(list(new.values())), strict=True)) if new else {}
+        new = {key: place for place, key in enumerate(keys) if key not in known}
+        said = self._ask(new, texts, asked) if new else {}
         self._keep(said)
         self.judged += len(new)
         self.found += sum(key in known for key in keys)
@@ -78,9 +82,28 @@ class Kept:
             self._file.close()
         self._file = None
 
-    def _key(self, text: str) -> bytes:
+    def _ask(
+        self, new: dict[bytes, int], texts: Sequence[str], brands: Brands | None
+    ) -> dict[bytes, Verdict | RejectedError]:
+        """Have the texts at some places judged."""
+        places = new.values()
+        said = self._judge.classify(
+            [texts[place] for place in places],
+            brands=None if brands is None else [brands[place] for place in places],
+        )
+        return dict(zip(new, said, strict=True))
+
+    def _keys(self, texts: Sequence[str], brands: Brands | None) -> list[bytes]:
+        if brands is None:
+            return [self._key(text) for text in texts]
+        return [self._key(text, names) for text, names in zip(texts, brands, strict=True)]
+
+    def _key(self, text: str, brands: Sequence[str] = ()) -> bytes:
         mixed = self._salt.copy()
         mixed.update(text.encode("utf-8", "surrogatepass"))
+        for name in brands:
+            # No text holds this byte: one with brands cannot be taken for a longer one.
+            mixed.update(b"\xff" + name.encode("utf-8", "surrogatepass"))
         return mixed.digest()[:16]
 
     def _open(self) -> sqlite3.Connection | None:
@@ -179,8 +202,7 @@ def _is_sound(one: Verdict | RejectedError) -> TypeGuard[Verdict]:
     """Tell whether this is a verdict; one without probabilities is none that could be read."""
     if isinstance(one, RejectedError):
         return False
-    felt = one.sentiment
-    return all(0 <= share <= 1 for share in (felt.negative, felt.neutral, felt.positive, one.leak))
+    return all(0 <= share <= 1 for share in one.counted())
 
 
 def _seal(verdict: Verdict) -> bytes:

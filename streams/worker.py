@@ -21,13 +21,12 @@ from streams.brands import BrandsFile
 from streams.closing import Closing
 from streams.domain.book import Book, Entry
 from streams.domain.brands import Brand
-from streams.domain.explain import Explanation
 from streams.domain.row import HOUR, LABELS, instant
 from streams.domain.track import TICK, TICKS_A_DAY
-from streams.domain.view import View
 from streams.domain.watch import Terms
 from streams.metrics import Metrics
 from streams.pipeline import Judge, Letter, follow, reading
+from streams.reasons import Reasons
 from streams.records import Mention, Signal, TrustReading
 from streams.server import Health
 from streams.settings import Settings
@@ -48,10 +47,11 @@ CLOSED_AT_ONCE = 1_000
 """Changelog entries of closing days that are sent together."""
 GRACE = 60_000
 """Milliseconds that a tick waits for posts after its end; for later ones it is looked at again."""
-EXPLAIN = 5.0
-"""Seconds between two explanations of a brand's readings."""
 READING_SHARE = 0.1
-"""Most of a worker's time that may go into readings: with many brands, ticks grow longer."""
+"""Most of a worker's processor time that may go into readings: with many brands, the pauses
+between them grow longer."""
+STRETCH = 0.02
+"""Seconds of readings after which posts get their turn."""
 
 Runs = Mapping[int, Sequence[Out]]
 """What to send, by partition."""
@@ -75,8 +75,7 @@ class Worker:
     dirty: set[str] = field(default_factory=set)
     _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     _silent: bool = False
-    _explained: dict[str, tuple[float, Explanation]] = field(default_factory=dict)
-    _owed: set[str] = field(default_factory=set)
+    _reasons: Reasons = field(default_factory=Reasons)
     closing: Closing = field(init=False)
     _looked: float = 0.0
     _homes: dict[str, int] = field(default_factory=dict)
@@ -206,17 +205,45 @@ class Worker:
         self._silent = False
 
     async def _tell(self) -> float:
-        began = time.monotonic()
-        brands, self.dirty = self.dirty | self._due(), set()
-        readings = [one for brand in brands if (one := self.read(brand))]
-        books = {partition: self.table.book(partition) for partition in self.table.owned()}
-        untils = {partition: self._until(book) for partition, book in books.items()}
-        found = {p: books[p].step(until) for p, until in untils.items() if until}
-        took = time.monotonic() - began
-        await self.publish(readings)
-        for partition, signals in found.items():
-            await self.signal(partition, signals)
+        took = await self._tell_readings()
+        for partition in self.table.owned():
+            book = self.table.book(partition)
+            if until := self._until(book):
+                took += await self._tell_signals(partition, book.steps(until))
         return max(self.settings.trust.tick, took / READING_SHARE)
+
+    async def _tell_readings(self) -> float:
+        """Publish readings where there is news; return how long they took to make."""
+        brands, self.dirty = self._reasons.begin(self.dirty | self._reasons.due()), set()
+        took = 0.0
+        while brands and not self._silent:
+            began = time.thread_time()
+            readings, brands = self._readings(brands)
+            took += time.thread_time() - began
+            await self.publish(readings)
+        self.dirty.update(brands)
+        return took
+
+    def _readings(self, brands: list[str]) -> tuple[list[TrustReading], list[str]]:
+        """Return the readings of some brands, and the brands that there was no time for."""
+        ended, found = time.monotonic() + STRETCH, []
+        for number, brand in enumerate(brands, start=1):
+            if one := self.read(brand):
+                found.append(one)
+            if time.monotonic() > ended:
+                return found, brands[number:]
+        return found, []
+
+    async def _tell_signals(self, partition: int, steps: Iterator[list[Signal]]) -> float:
+        """Publish what detectors find, step by step; return how long they took to find it."""
+        took, began = 0.0, time.thread_time()
+        for found in steps:
+            took += time.thread_time() - began
+            await self.signal(partition, found)
+            # Posts get their turn, also where nothing was found.
+            await asyncio.sleep(0)
+            began = time.thread_time()
+        return took
 
     def _until(self, book: Book) -> int | None:
         """Return the tick that is not over yet: of the clock, or of the slowest source."""
@@ -252,30 +279,14 @@ class Worker:
         book = self.table.books.get(partition)
         if book is None or brand not in book.ledgers or brand not in self._known:
             return None
-        known = book.ledgers[brand].latest()
-        if known is None or known.blank:
+        newest = book.ledgers[brand].newest()
+        if not newest:
             return None
-        wall = self.settings.trust.clock == "wall"
-        now = int(time.time() * 1000) if wall else known.latest
-        seen = book.view(brand, max(now, known.latest) + 1)
-        return reading(seen, at=now, late=book.late, why=self._why(brand, seen))
-
-    def _why(self, brand: str, seen: View) -> Explanation:
-        """Return why the index of a brand moved, as of a few seconds ago: that is costly to say."""
-        now = time.monotonic()
-        at, why = self._explained.get(brand, (0.0, None))
-        if why is not None and now - at < EXPLAIN:
-            self._owed.add(brand)
-            return why
-        self._owed.discard(brand)
-        why = seen.explain()
-        self._explained[brand] = (now, why)
-        return why
-
-    def _due(self) -> set[str]:
-        """Return the brands whose reading is to be explained anew."""
-        now = time.monotonic()
-        return {brand for brand in self._owed if now - self._explained[brand][0] >= EXPLAIN}
+        now = int(time.time() * 1000) if self.settings.trust.clock == "wall" else newest
+        at, anew = max(now, newest) + 1, self._reasons.wanted(brand)
+        seen = book.view(brand, at, since=None if anew else at)
+        why = self._reasons.find(seen) if anew else self._reasons.recall(brand)
+        return reading(seen, at=now, late=book.late, why=why)
 
     def new_book(self) -> Book:
         """Return an empty book that goes by the settings and the brands file."""
@@ -296,7 +307,7 @@ class Worker:
         mine = {brand for brand in self._known if self._home(brand) in owned}
         self.metrics.own(mine)
         self.dirty |= mine
-        self._owed &= mine
+        self._reasons.keep(mine)
 
     async def look(self) -> None:
         """Look at the brands file, at what lies ahead, and whether anything stands still."""

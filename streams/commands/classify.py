@@ -35,6 +35,7 @@ class _Post(msgspec.Struct):
     id: str
     text: str | None = None
     deleted: bool = False
+    brands: tuple[str, ...] = ()
 
 
 class _Named(msgspec.Struct):
@@ -60,12 +61,13 @@ def classify(
         str, typer.Argument(metavar="FILE", help="JSON Lines; `-` is standard input.")
     ] = "-",
     model: Annotated[
-        str, typer.Option(metavar="NAME_OR_PATH", help="`bundle`, a folder of a model, or hub:NAME.")
+        str, typer.Option(metavar="NAME_OR_PATH", help="`bundle`, a model's folder, or hub:NAME.")
     ] = "bundle",
 ) -> None:
     """Judge posts: JSON Lines in, one verdict a line out, in the same order.
 
-    A line needs `id` and `text`. One that cannot be judged gives `{"id": …, "error": "why"}` in its
+    A line needs `id` and `text`; `brands` names those to tell the sentiment towards, if the model
+    can tell it. A line that cannot be judged gives `{"id": …, "error": "why"}` in its
     place. Compressed input (gzip, Zstandard) is recognised.
 
     Exits with 2 when FILE cannot be read or the model cannot be loaded.
@@ -123,7 +125,9 @@ def _read(source: IO[bytes]) -> bytes:
 def verdicts(lines: Iterable[bytes], *, judge: Classifier) -> Iterator[bytes]:
     """Judge some lines; each gives a line, in the same order."""
     posts = [_parse(line) for line in lines]
-    said = iter(judge.classify([post.text or "" for post in posts if isinstance(post, _Post)]))
+    whole = [post for post in posts if isinstance(post, _Post)]
+    texts = [post.text or "" for post in whole]
+    said = iter(judge.classify(texts, brands=[post.brands for post in whole]))
     for post in posts:
         if isinstance(post, _Post):
             yield _line(post.id, next(said), model=judge.name)

@@ -116,21 +116,27 @@ class Book:
         self.watch.spoil(brand, Row.unpack(packed).at)
         return True
 
-    def view(self, brand: str, at: int) -> View:
-        """Return a brand at an instant, in milliseconds; posts from then on do not count."""
-        terms = self.terms
-        return view(
-            brand, self.ledgers[brand], at=at, rule=terms.rule, balance=terms.balance(brand)
-        )
+    def view(self, brand: str, at: int, *, since: int | None = None) -> View:
+        """Return a brand at an instant, in milliseconds; posts from then on do not count.
+
+        An explanation names posts from `since` on, a day before if left out.
+        """
+        rule, balance = self.terms.rule, self.terms.balance(brand)
+        return view(brand, self.ledgers[brand], at=at, rule=rule, balance=balance, since=since)
 
     def step(self, until: int) -> list[Signal]:
         """Look at all ticks before `until`; return the signals to tell, new, changed or withdrawn.
 
         The first time, those of all open days: whoever told them may have ended half-way.
         """
+        return [signal for some in self.steps(until) for signal in some]
+
+    def steps(self, until: int) -> Iterator[list[Signal]]:
+        """Do the same some brands at a time, as `Watch.steps` does."""
         first = self.watch.tick is None
-        signals = self.watch.step(until)
-        return signals + self._orphans() if first else signals
+        yield from self.watch.steps(until)
+        if first:
+            yield self._orphans()
 
     def _orphans(self) -> list[Signal]:
         """Return the signals that were told and are found no more."""
@@ -162,8 +168,7 @@ class Book:
 
     def latest(self) -> int:
         """Return the event time of the newest post, 0 if there is none."""
-        known = (ledger.latest() for ledger in self.ledgers.values())
-        return max((carry.latest for carry in known if carry), default=0)
+        return max((ledger.newest() for ledger in self.ledgers.values()), default=0)
 
     def ripe(self, *, close_after: int, idle_after: float) -> int | None:
         """Return the last day that can be closed, None when there is none to close.
@@ -294,9 +299,8 @@ class Book:
         """Return by brand the index, and its bounds, as of the brand's newest post."""
         found = {}
         for brand, ledger in sorted(self.ledgers.items()):
-            known = ledger.latest()
-            if known and not known.blank:
-                reading = self.view(brand, known.latest + 1).reading
+            if newest := ledger.newest():
+                reading = self.view(brand, newest + 1, since=newest).reading
                 found[brand] = [float(n) for n in (reading.index, reading.low, reading.high)]
         return found
 

@@ -126,7 +126,7 @@ class Ledger:
         withdrawn: posts that were deleted.
     """
 
-    __slots__ = ("_carries", "_rule", "_tail", "closed", "days", "withdrawn")
+    __slots__ = ("_carries", "_newest", "_rule", "_tail", "closed", "days", "withdrawn")
 
     def __init__(self, rule: Rule) -> None:
         self.closed: Closed | None = None
@@ -136,6 +136,7 @@ class Ledger:
         # Pages are made when they are asked for and not kept: they are larger than their rows.
         self._carries: dict[int, Carry] = {}
         self._tail: Tail | None = None
+        self._newest: int | None = 0
 
     def put(self, post: str, row: Row) -> int | None:
         """Set the row of a post; return the instant from which on something changed, or None.
@@ -151,6 +152,8 @@ class Ledger:
             changed = min(changed, old.at)
         self.days.setdefault(day, {})[post] = row.pack()
         self._spoil(day)
+        if self._newest is not None:
+            self._newest = max(self._newest, row.at)
         return changed
 
     def row(self, post: str) -> bytes | None:
@@ -166,6 +169,7 @@ class Ledger:
         if packed is None or post in self.withdrawn:
             return False
         self.withdrawn.add(post)
+        self._newest = None
         self._spoil(day_of(Row.unpack(packed).at))
         return True
 
@@ -181,6 +185,7 @@ class Ledger:
         del rows[post]
         if not rows:
             del self.days[day]
+        self._newest = None
         self._spoil(day)
 
     def _spoil(self, day: int) -> None:
@@ -196,9 +201,20 @@ class Ledger:
         self.days = {day: rows for day, rows in self.days.items() if day > last}
         self.withdrawn.difference_update(gone)
         self.closed = closed
+        self._newest = None
         self._carries = {day: known for day, known in self._carries.items() if day > last}
         self._tail = None
         return gone
+
+    def newest(self) -> int:
+        """Return the event time of the newest post that counts, 0 if there is none."""
+        if self._newest is None:
+            self._newest = self.closed.carry.latest if self.closed else 0
+            for day in sorted(self.days, reverse=True):
+                if len(rows := self.rows(day).at):
+                    self._newest = int(rows[-1])
+                    break
+        return self._newest
 
     def page(self, day: int) -> Page | None:
         """Return the page of an open day, None when it has no rows."""

@@ -4,11 +4,12 @@ What it finds is a function of the rows alone. A row that comes late, or goes, h
 at again from the last closed day on; alarms that are found no more are withdrawn.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
-from itertools import pairwise
+from itertools import islice, pairwise
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -26,7 +27,8 @@ from streams.records import Signal
 DETECTORS = "D1"
 """Changes whenever the same ticks and constants would give other alarms."""
 AT_ONCE = 512
-"""Brands whose ticks are laid side by side: bounds the memory that a step takes."""
+"""Brands whose ticks are laid side by side: bounds the memory that a step takes, and how long
+nothing else gets its turn."""
 
 _DIGITS = 6
 
@@ -37,6 +39,7 @@ RECENT_MARKS = 3
 TICKS_A_MARK = 6
 """Ticks between two of those."""
 
+T = TypeVar("T")
 Ledgers = Mapping[str, Ledger]
 Look = Callable[[Sequence[str], int, Track, Reading], None]
 """Told of brands, the first of some ticks, and what was seen in them, shape (brands, ticks)."""
@@ -103,16 +106,23 @@ class Watch:
 
     def step(self, until: int) -> list[Signal]:
         """Look at all ticks before `until`; return the signals that are new or have changed."""
+        return [signal for some in self.steps(until) for signal in some]
+
+    def steps(self, until: int) -> Iterator[list[Signal]]:
+        """Do the same some brands at a time; whoever begins must go on to the end.
+
+        Rows may be entered between two parts: their brands are looked at again in the next step.
+        """
         if self.tick is None:
             # A source that is behind must not take a book back to before its last closing.
             self.tick = max(until, *map(_closing, self._ledgers.values()), 0)
             self._spoiled = dict.fromkeys(self._ledgers, 0)
-        changed = self._again(self.tick)
+        yield from self._again(self.tick)
         if until > self.tick:
-            changed += self._learn(self._advance(self._found, self.tick, until))
-            self.tick = until
+            first, self.tick = self.tick, until
+            for some in _parted(self._found):
+                yield self._learn(self._advance(some, first, until))
             self._mark()
-        return changed
 
     def close(self, end: int) -> dict[str, Findings]:
         """Return what was found out by the end of a day, and forget alarms that were over then.
@@ -125,7 +135,9 @@ class Watch:
         self.step(max(end, self.tick or 0))
         known = self._marks.get(end, self._found if self.tick == end else {})
         missing = [brand for brand in self._ledgers if brand not in known]
-        closed = {**known, **self._since(dict.fromkeys(missing, 0), end)}
+        closed = dict(known)
+        for part in _parted(dict.fromkeys(missing, 0)):
+            closed |= self._since(part, end)
         over = instant(end * TICK)
         self._marks = {tick: mark for tick, mark in self._marks.items() if tick >= end}
         for some in (self._found, *self._marks.values()):
@@ -148,11 +160,12 @@ class Watch:
             self._found[brand] = one
         return news
 
-    def _again(self, until: int) -> list[Signal]:
+    def _again(self, until: int) -> Iterator[list[Signal]]:
         """Look again at the brands of which something was spoiled."""
         spoiled = {brand: at for brand, at in self._spoiled.items() if brand in self._ledgers}
         self._spoiled = {}
-        return self._learn(self._since(spoiled, until))
+        for some in _parted(spoiled):
+            yield self._learn(self._since(some, until))
 
     def _since(self, spoiled: Mapping[str, int], until: int) -> dict[str, Findings]:
         """Return what is known of brands before a tick, found anew from some tick of each on."""
@@ -199,15 +212,6 @@ class Watch:
         self._marks = {tick: self._marks[tick] for tick in (*days, *others)}
 
     def _look(self, known: Mapping[str, Findings], first: int, last: int) -> dict[str, Findings]:
-        """Return what is known of brands before the tick `last`, from what was before `first`."""
-        found: dict[str, Findings] = {}
-        brands = list(known)
-        for at in range(0, len(brands), AT_ONCE):
-            some = {brand: known[brand] for brand in brands[at : at + AT_ONCE]}
-            found |= self._look_at(some, first, last)
-        return found
-
-    def _look_at(self, known: Mapping[str, Findings], first: int, last: int) -> dict[str, Findings]:
         brands = list(known)
         ledgers = [self._ledgers[brand] for brand in brands]
         signals = [dict(found.signals) for found in known.values()]
@@ -225,6 +229,13 @@ class Watch:
                 i = event.brand
                 _enter(signals[i], event, brands[i], ledgers[i], self._terms)
         return {brand: Findings(panel.save(i), signals[i]) for i, brand in enumerate(brands)}
+
+
+def _parted(brands: Mapping[str, T]) -> Iterator[dict[str, T]]:
+    """Yield some brands at a time."""
+    left = iter(list(brands.items()))
+    while some := dict(islice(left, AT_ONCE)):
+        yield some
 
 
 def _start(ledger: Ledger, until: int) -> int:

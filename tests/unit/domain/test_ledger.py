@@ -64,6 +64,24 @@ def test_a_withdrawn_post_is_as_if_it_had_never_been(given_: list, data: st.Data
     alike(made.carry(end), without.carry(end))
 
 
+@given(many, st.data())
+def test_the_newest_post_is_the_latest_that_counts(given_: list, data: st.DataObject) -> None:
+    made = Ledger(RULE)
+    for n, one in enumerate(given_):
+        if made.closed and one.at < made.closed.carry.at:
+            continue
+        made.put(str(n), one)
+        what = data.draw(st.sampled_from(["stay", "withdraw", "drop", "close"]))
+        if what == "withdraw":
+            made.withdraw(str(n))
+        elif what == "drop":
+            made.drop(str(n))
+        elif what == "close":
+            close(made, DAY0)
+        known = made.latest()
+        assert made.newest() == (known.latest if known else 0)
+
+
 def test_a_withdrawn_post_stays_withdrawn_in_an_earlier_version() -> None:
     made = ledger([row(30, loss=0.5)])
     made.withdraw("0")

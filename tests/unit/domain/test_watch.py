@@ -1,9 +1,11 @@
 """The watch: the same alarms however often it looks, and in whatever order the posts come."""
 
 from datetime import timedelta
+from itertools import islice
 
 import pytest
 
+from streams.domain import watch
 from streams.domain.book import Book
 from streams.domain.row import DAY, HOUR, instant
 from streams.domain.track import TICK
@@ -59,6 +61,27 @@ def test_posts_that_come_late_and_out_of_order_give_the_same_alarms(seed: int) -
         told += book.step(tick(12) if n % 300 else tick(9.2))
     told += book.step(END)
     assert last(told) == plain()
+
+
+def test_posts_that_come_in_the_middle_of_a_step_give_the_same_alarms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "AT_ONCE", 1)
+    brands = ("acme", "zorb", "quux")
+    about = [(what, brand, *rest) for what, _, *rest in POSTS for brand in brands]
+    whole, book, told = Book(), Book(), []
+    act(whole, about)
+    for n in range(0, len(about), 90):
+        batch = about[n : n + 90]
+        coming = iter(batch)
+        # Ticks are looked at whose posts are entered on the way.
+        for some in book.steps(batch[-1][3].at // TICK + 1):
+            told += some
+            act(book, islice(coming, 20))
+        act(book, coming)
+    told += book.step(END)
+    assert last(told) == last(whole.step(END))
+    assert {one.brand for one in last(told).values()} == set(brands)
 
 
 def test_posts_in_order_each_looked_at_as_it_comes_give_the_same_alarms() -> None:
