@@ -7,22 +7,30 @@ from typing import Final, Protocol
 from streams.errors import ModelError, RejectedError
 from streams.records import Verdict
 
+Brands = Sequence[Sequence[str]]
+"""For each of some texts, the names of the brands that are asked about."""
+
 
 class Classifier(Protocol):
     """Judges texts.
 
-    The verdict of a text depends on that text alone: the same whether it is judged by itself or in
-    a batch, today or when its post is read again after a crash.
+    The verdict of a text depends on that text and its brands alone: the same whether it is judged
+    by itself or in a batch, today or when its post is read again after a crash.
 
     Attributes:
         name: the model and its digest, such as `linear-1 sha256:ab12cd34ef56`.
         leak_threshold: from this probability on a post counts as a leak mention.
+        targeted: whether it tells the sentiment towards each brand asked about; if not, it is in
+            vain to ask.
     """
 
     name: str
     leak_threshold: float
+    targeted: bool
 
-    def classify(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
+    def classify(
+        self, texts: Sequence[str], *, brands: Brands | None = None
+    ) -> list[Verdict | RejectedError]:
         """Judge each text, in order; a text that cannot be judged gives a `RejectedError`."""
         ...
 

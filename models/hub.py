@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from models import Classifier, load_classifier
+from models import Brands, Classifier, load_classifier
 from models.labels import DIGITS, SENTIMENTS
 from streams.errors import ModelError, RejectedError
 from streams.records import Sentiment, Verdict
@@ -81,7 +81,12 @@ class HubClassifier:
         codes: the number of the sentiment that each label stands for.
         name: of the model and what it was read from.
         rest: judges what the model has no head for.
+
+    Attributes:
+        targeted: no: it judges whole posts.
     """
+
+    targeted = False
 
     def __init__(
         self, model: Any, tokenizer: Any, *, codes: Sequence[int], name: str, rest: Classifier
@@ -92,7 +97,12 @@ class HubClassifier:
         self.name = f"{name} and {rest.name}"
         self.leak_threshold = rest.leak_threshold
 
-    def classify(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
+    def classify(
+        self,
+        texts: Sequence[str],
+        *,
+        brands: Brands | None = None,  # noqa: ARG002 -- it judges whole posts
+    ) -> list[Verdict | RejectedError]:
         """Judge each text, in order; a text that cannot be judged gives a `RejectedError`."""
         return [
             said

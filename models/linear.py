@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models import bundle, features
+from models import Brands, bundle, features
 from models.bundle import LINEAR
 from models.features import BUCKETS
 from models.labels import judge
@@ -122,7 +122,10 @@ class LinearClassifier:
     Attributes:
         name: `linear-1` and the digest of the bundle.
         leak_threshold: from here on a post counts as a leak mention.
+        targeted: no: it judges whole posts.
     """
+
+    targeted = False
 
     def __init__(
         self,
@@ -141,7 +144,12 @@ class LinearClassifier:
         self._table[:BUCKETS, 3] = norms.astype(np.int32) ** 2
         self._memory = Memory(self._table)
 
-    def classify(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
+    def classify(
+        self,
+        texts: Sequence[str],
+        *,
+        brands: Brands | None = None,  # noqa: ARG002 -- it judges whole posts
+    ) -> list[Verdict | RejectedError]:
         """Judge each text; one that cannot be judged gives its reason instead.
 
         Reasons: `text_too_long`, `empty_text` (nothing to read), `unknown_script` (most letters

@@ -98,6 +98,7 @@ def judge_of(settings: Settings, *, brands: BrandsFile, classifier: Classifier) 
         classify=in_thread(classifier, ThreadPoolExecutor(1, "classifier")),
         model=classifier.name,
         threshold=classifier.leak_threshold,
+        targeted=classifier.targeted,
         key=settings.privacy.key.reveal().encode(),
         max_text=settings.worker.max_text,
         max_future=int(settings.trust.max_future * 1000),

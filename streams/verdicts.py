@@ -36,9 +36,10 @@ class _DamagedError(Exception):
 class Kept:
     """A classifier that remembers its verdicts in a file.
 
-    A key is a hash of the model's name, which holds its digest, the text and, if the model looks at
-    them, the brands asked about; the text itself is never written. A file that is damaged or of another version is set aside; one that cannot be
-    used at all is done without. Either is told, and neither stops the work.
+    A key is a hash of the model's name, which holds its digest, of the text and, where the model
+    looks at them, of the brands asked about; the text itself is never written. A file that is
+    damaged or of another version is set aside; one that cannot be used at all is done without.
+    Either is told, and neither stops the work.
 
     Args:
         judge: who judges what is not there yet.

@@ -22,7 +22,6 @@ from models import Classifier, load_classifier
 from models.encoder import measure, mix
 from models.encoder.heads import EMOTIONS
 from models.encoder.mix import HELD_BACK, Row
-from models.encoder.onnx import OnnxClassifier
 from models.labels import LEAKS, SENTIMENTS
 from streams.errors import InputError, RejectedError
 from streams.records import Verdict
@@ -84,9 +83,8 @@ class Judged(msgspec.Struct, frozen=True):
 def judge(model: Classifier, task: str, found: Sequence[Row]) -> list[Verdict | RejectedError]:
     """Classify rows; a model that knows of brands is asked about those of the rows."""
     texts = [row.text for row in found]
-    if task in {"target", "brands"} and isinstance(model, OnnxClassifier):
-        return model.classify(texts, brands=[_named(row) for row in found])
-    return model.classify(texts)
+    brands = [_named(row) for row in found] if task in {"target", "brands"} else None
+    return model.classify(texts, brands=brands)
 
 
 def _named(row: Row) -> tuple[str, ...]:
@@ -123,8 +121,7 @@ def _shares(task: str, row: Row, verdict: Verdict) -> dict[str, float] | None:
 
 def _towards(verdict: Verdict, brand: str) -> dict[str, float]:
     """The sentiment towards a brand; of a model without that head, the sentiment of the post."""
-    found = (verdict.brands or {}).get(brand)
-    return found["sentiment"] if found else msgspec.structs.asdict(verdict.sentiment)
+    return msgspec.structs.asdict(verdict.towards(brand))
 
 
 def _top(shares: dict[str, float]) -> tuple[str, float]:

@@ -10,21 +10,21 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from models import Brands
 from models.encoder.heads import HEADS, PLACES, WIDTH
 from models.encoder.languages import Languages
 from models.encoder.manifest import LANGUAGES, NETWORK, TOKENIZER, Manifest, load
 from models.encoder.text import OPEN, READ, write
 from models.labels import DIGITS
 from streams.errors import ModelError, RejectedError
-from streams.records import Sentiment, Verdict
+from streams.records import Sentiment, Towards, Verdict
 
 Floats = NDArray[np.float32]
 
@@ -52,12 +52,6 @@ class Answers:
     foreign: tuple[bool, ...]
 
 
-class Foreign(Verdict, frozen=True, omit_defaults=True):
-    """A verdict on a text in a language that the model was not trained on: take it with care."""
-
-    untrained_language: bool = False
-
-
 class OnnxClassifier:
     """Judges sentiment, also towards brands, leak mentions and their kinds, irony and emotion.
 
@@ -69,7 +63,12 @@ class OnnxClassifier:
         files: what is in it, by name.
         name: the model and its digest.
         threads: posts that are judged side by side.
+
+    Attributes:
+        targeted: yes: it tells the sentiment towards each brand.
     """
+
+    targeted = True
 
     def __init__(
         self, manifest: Manifest, files: dict[str, bytes], *, name: str, threads: int = THREADS
@@ -86,7 +85,7 @@ class OnnxClassifier:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="judge")
 
     def classify(
-        self, texts: Sequence[str], *, brands: Sequence[Sequence[str]] | None = None
+        self, texts: Sequence[str], *, brands: Brands | None = None
     ) -> list[Verdict | RejectedError]:
         """Judge each text, in order; a text that cannot be judged gives a `RejectedError`.
 
@@ -184,32 +183,30 @@ def _verdicts(
     answers: Answers,
 ) -> list[Verdict | RejectedError]:
     found: list[Verdict | RejectedError | None] = list(refused)
-    towards: dict[int, dict[str, dict[str, Any]]] = {}
+    towards: dict[int, dict[str, Towards]] = {}
     first: dict[int, tuple[Floats, bool]] = {}
     for (place, name), row, foreign in zip(passes, answers.shares, answers.foreign, strict=True):
         first.setdefault(place, (row, foreign))
         if name is not None:
-            towards.setdefault(place, {})[name] = {"sentiment": _named("target", row)}
+            towards.setdefault(place, {})[name] = Towards(Sentiment(**_named("target", row)))
     for place, (row, foreign) in first.items():
         found[place] = verdict(row, towards.get(place), foreign=foreign)
     return [one for one in found if one is not None]
 
 
 def verdict(
-    row: Floats, brands: dict[str, dict[str, Any]] | None = None, *, foreign: bool = False
+    row: Floats, brands: dict[str, Towards] | None = None, *, foreign: bool = False
 ) -> Verdict:
     """Make the verdict of a row of probabilities."""
-    made = Verdict(
+    return Verdict(
         sentiment=Sentiment(**_named("sentiment", row)),
         leak=_named("leak", row)["leak"],
         leak_kind=_named("kind", row),
         irony=_named("irony", row)["irony"],
         emotion=_named("emotion", row),
         brands=brands,
+        untrained_language=foreign,
     )
-    if not foreign:
-        return made
-    return Foreign(**msgspec.structs.asdict(made), untrained_language=True)
 
 
 _LABELS: Final = {head.name: head.labels for head in HEADS}

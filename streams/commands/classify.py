@@ -66,8 +66,8 @@ def classify(
 ) -> None:
     """Judge posts: JSON Lines in, one verdict a line out, in the same order.
 
-    A line needs `id` and `text`; `brands` names those to tell the sentiment towards, if the model
-    can tell it. A line that cannot be judged gives `{"id": …, "error": "why"}` in its
+    A line needs `id` and `text`. `brands` may name brands, to be told the sentiment towards each by
+    a model that knows it. A line that cannot be judged gives `{"id": …, "error": "why"}` in its
     place. Compressed input (gzip, Zstandard) is recognised.
 
     Exits with 2 when FILE cannot be read or the model cannot be loaded.

@@ -28,11 +28,12 @@ class Free:
 
     name = "free"
     leak_threshold = 0.9
+    targeted = False
 
     def __init__(self, pause: float = 0.0) -> None:
         self._pause = pause
 
-    def classify(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
+    def classify(self, texts: Sequence[str], **_: object) -> list[Verdict | RejectedError]:
         """Return a verdict for each text."""
         if self._pause:
             time.sleep(self._pause)

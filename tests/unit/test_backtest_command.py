@@ -36,11 +36,12 @@ class Model:
 
     name = "model-1 sha256:ab"
     leak_threshold = 0.5
+    targeted = False
 
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def classify(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
+    def classify(self, texts: Sequence[str], **_: object) -> list[Verdict | RejectedError]:
         """Judge."""
         self.asked += texts
         return [judge(0.5, 0.0, 9.0 if "leak" in text else -9.0) for text in texts]

@@ -27,11 +27,12 @@ class Parrot:
 
     name = "parrot-1"
     leak_threshold = 0.5
+    targeted = False
 
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def classify(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
+    def classify(self, texts: Sequence[str], **_: object) -> list[Verdict | RejectedError]:
         """Judge."""
         self.batches.append(len(texts))
         return [
@@ -60,6 +61,17 @@ def test_a_verdict_has_the_heads_of_the_model_and_its_name() -> None:
     assert list(verdict) == ["id", "sentiment", "leak", "model"]
     assert list(verdict["sentiment"]) == ["negative", "neutral", "positive"]
     assert (verdict["id"], verdict["leak"], verdict["model"]) == ("a:1", 0.2689, "parrot-1")
+
+
+def test_brands_of_a_post_are_asked_about_where_the_model_tells_them_apart() -> None:
+    line = post("1", "the staff is lovely, the app is awful", brands=["app", "staff"])
+    plain = post("2", "the staff is lovely")
+    tiny = str(ROOT / "tests" / "unit" / "encoder-tiny")
+    done = run("--model", tiny, data=line + b"\n" + plain)
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert list(first["brands"]) == ["app", "staff"]
+    assert list(first["brands"]["app"]["sentiment"]) == ["negative", "neutral", "positive"]
+    assert not {"brands", "untrained_language"} & set(second)
 
 
 def test_lines_that_cannot_be_judged_keep_their_place() -> None:

@@ -17,7 +17,7 @@ from models.bundle import MANIFEST
 from models.encoder.heads import HEADS, PLACES, WIDTH
 from models.encoder.languages import ENOUGH, Languages
 from models.encoder.manifest import LANGUAGES, NETWORK, TOKENIZER, Manifest, save
-from models.encoder.onnx import LONGEST, Foreign, OnnxClassifier, open_encoder, probabilities
+from models.encoder.onnx import LONGEST, OnnxClassifier, open_encoder, probabilities
 from models.labels import LEAK_KINDS
 from streams.errors import ModelError, RejectedError
 from streams.records import Verdict
@@ -96,7 +96,9 @@ def test_sentiment_is_told_towards_each_brand_asked_about(model: OnnxClassifier)
     assert verdict.brands is not None
     assert list(verdict.brands) == ["staff", "app"]
     for towards in verdict.brands.values():
-        assert sum(towards["sentiment"].values()) == pytest.approx(1.0, abs=2e-4)
+        assert sum(msgspec.structs.astuple(towards.sentiment)) == pytest.approx(1.0, abs=2e-4)
+    assert verdict.towards("staff") == verdict.brands["staff"].sentiment
+    assert verdict.towards("Zorb") == verdict.sentiment
 
 
 class Counted(OnnxClassifier):
@@ -185,8 +187,8 @@ def test_a_brand_far_down_a_long_text_is_still_marked(model: OnnxClassifier) -> 
     assert verdict.brands is not None
     near = one(model.classify([text[-140:]], brands=[["staff"]]))
     assert near.brands is not None
-    assert verdict.brands["staff"]["sentiment"]["negative"] == pytest.approx(
-        near.brands["staff"]["sentiment"]["negative"], abs=0.3
+    assert verdict.brands["staff"].sentiment.negative == pytest.approx(
+        near.brands["staff"].sentiment.negative, abs=0.3
     )
 
 
@@ -292,6 +294,6 @@ def test_a_foreign_text_is_judged_and_marked(folder: Path) -> None:
     save(folder, msgspec.json.decode(path.read_bytes(), type=Manifest))
     short, long = open_encoder(folder).classify(["the staff", "the app was great " * 3])
     assert b"untrained_language" not in msgspec.json.encode(short)
-    assert isinstance(long, Foreign)
+    assert isinstance(long, Verdict)
     assert long.untrained_language
     assert msgspec.json.decode(msgspec.json.encode(long))["untrained_language"] is True

@@ -21,8 +21,9 @@ class Plain:
 
     name = "plain"
     leak_threshold = 0.5
+    targeted = False
 
-    def classify(self, texts: Any) -> list[Verdict | RejectedError]:
+    def classify(self, texts: Any, **_: object) -> list[Verdict | RejectedError]:
         """Judge texts."""
         verdict = Verdict(sentiment=Sentiment(0.0, 1.0, 0.0), leak=0.25)
         return [verdict if text else RejectedError("empty_text") for text in texts]

@@ -1,8 +1,10 @@
 """Judge and follow, on plain lists: every record is judged, or rejected with its reason."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,12 +12,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.encoder.onnx import open_encoder
 from streams.domain.book import Book
 from streams.domain.brands import Brand, Matcher
 from streams.domain.row import DAY, HOUR
 from streams.errors import RejectedError
-from streams.pipeline import Judge, Judged, event_time, follow, millis, parse, reading
-from streams.records import Mention, Sentiment, Verdict
+from streams.pipeline import (
+    Judge,
+    Judged,
+    event_time,
+    follow,
+    in_thread,
+    millis,
+    parse,
+    reading,
+)
+from streams.records import Mention, Sentiment, Towards, Verdict
 
 NOW = millis(datetime(2026, 11, 23, 12, tzinfo=UTC))
 MATCHER = Matcher((Brand(id="acme", name="Acme"), Brand(id="brio", name="Brio")))
@@ -82,6 +94,65 @@ async def test_a_post_about_two_brands_becomes_two_mentions() -> None:
     assert (first.start, first.end) == (0, 4)
     assert first.at == datetime(2026, 11, 23, 11, tzinfo=UTC)
     assert first.sentiment == GOOD.sentiment
+
+
+@dataclass
+class Minding:
+    """Likes brands written in small letters; remembers what it was asked about."""
+
+    asked: list[list[str]] = field(default_factory=list)
+    share: float = 0.8
+
+    async def __call__(self, texts: Any, *, brands: Any) -> list[Verdict | RejectedError]:
+        """Judge texts."""
+        self.asked += [list(names) for names in brands]
+        if len(texts) > 1 and any("explode" in text for text in texts):
+            raise RuntimeError("the model cannot take this")
+        return [
+            Verdict(sentiment=GOOD.sentiment, leak=0.0, brands=dict(map(self._feel, names)))
+            for names in brands
+        ]
+
+    def _feel(self, name: str) -> tuple[str, Towards]:
+        good, bad = Sentiment(0.0, 0.2, self.share), Sentiment(0.8, 0.2, 0.0)
+        return name, Towards(good if name.islower() else bad)
+
+
+async def test_each_mention_has_the_sentiment_towards_its_brand() -> None:
+    model = Minding()
+    two = rec(text="ACME! Brio is not acme, #brio neither")
+    result = await judged(two, rec(id="p2", text="@acme"), classify=model, targeted=True)
+    assert model.asked == [["ACME", "Brio"], ["acme"]]
+    felt = [(m.brand, m.sentiment and m.sentiment.positive) for m in result.mentions]
+    assert felt == [("acme", 0.0), ("brio", 0.0), ("acme", 0.8)]
+
+
+async def test_brands_stay_with_their_post_when_a_batch_fails() -> None:
+    model = Minding()
+    records = [rec(id="a", text="acme"), rec(id="b", text="explode, BRIO"), rec(id="c")]
+    result = await judged(*records, classify=model, targeted=True)
+    assert model.asked[3:] == [["acme"], ["BRIO"], ["Acme"]]
+    assert [m.post for m in result.mentions] == ["a", "b", "c"]
+
+
+async def test_a_sentiment_towards_a_brand_that_is_no_probability_is_rejected() -> None:
+    lost = Minding(share=float("nan"))
+    result = await judged(rec(text="acme"), classify=lost, targeted=True)
+    assert reasons(result) == ["bad_verdict"]
+
+
+async def test_an_encoder_judges_the_posts_of_a_worker_by_brand() -> None:
+    model = open_encoder(Path(__file__).parent / "encoder-tiny")
+    with ThreadPoolExecutor(1) as pool:
+        parts = {"classify": in_thread(model, pool), "targeted": model.targeted}
+        text = "acme is lovely, brio is awful"
+        result = await judged(rec(text=text), **parts)
+    (said,) = model.classify([text], brands=[["acme", "brio"]])
+    assert isinstance(said, Verdict)
+    assert said.brands is not None
+    assert [m.sentiment for m in result.mentions] == [
+        said.brands[name].sentiment for name in ("acme", "brio")
+    ]
 
 
 async def test_no_text_is_in_a_mention() -> None:

@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from models import Brands
 from models.labels import judge
 from streams import verdicts
 from streams.errors import RejectedError
-from streams.records import Verdict
+from streams.records import Towards, Verdict
 from streams.verdicts import Kept
 
 
@@ -18,17 +20,45 @@ class Counter:
     """Judges by the length of a text, refuses the empty one, and counts what it is asked."""
 
     leak_threshold = 0.5
+    targeted = False
 
     def __init__(self, name: str = "counter-1 sha256:ab") -> None:
         self.name = name
         self.asked: list[str] = []
 
-    def classify(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
+    def classify(self, texts: Sequence[str], **_: object) -> list[Verdict | RejectedError]:
         """Judge."""
         self.asked += texts
         return [
             judge(len(text), 0.0, -1.0) if text else RejectedError("empty_text", "nothing there")
             for text in texts
+        ]
+
+
+class Minding:
+    """Feels towards each brand asked about by the length of its name."""
+
+    name = "minding-1 sha256:ab"
+    leak_threshold = 0.5
+    targeted = True
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.brands: list[Sequence[str]] = []
+
+    def classify(
+        self, texts: Sequence[str], *, brands: Brands | None = None
+    ) -> list[Verdict | RejectedError]:
+        """Judge."""
+        asked = brands or [()] * len(texts)
+        self.asked += texts
+        self.brands += asked
+        return [
+            msgspec.structs.replace(
+                judge(len(text), 0.0, -1.0),
+                brands={name: Towards(judge(len(name), 0.0, 0.0).sentiment) for name in names},
+            )
+            for text, names in zip(texts, asked, strict=True)
         ]
 
 
@@ -79,6 +109,50 @@ def test_another_model_is_asked_anew(path: Path, told: list[str]) -> None:
     assert ask(path, ["one"], told, name="counter-1 sha256:cd")[1] == ["one"]
 
 
+def test_a_text_with_other_brands_is_judged_again_by_who_minds_them(
+    path: Path, told: list[str]
+) -> None:
+    rows = [("one", ["a"]), ("one", ["a", "bc"]), ("one", ["ab", "c"]), ("one", []), ("one a", [])]
+    texts, brands = [text for text, _ in rows], [names for _, names in rows]
+    said = []
+    for judged in (len(rows), 0):
+        minding = Minding()
+        with closing(Kept(minding, path, tell=told.append)) as kept:
+            assert kept.targeted
+            said.append(kept.classify(texts, brands=brands))
+        assert len(minding.asked) == judged
+    assert said[0] == said[1] == Minding().classify(texts, brands=brands)
+
+
+def test_brands_are_asked_about_with_the_text_that_is_not_there_yet(
+    path: Path, told: list[str]
+) -> None:
+    with closing(Kept(Minding(), path, tell=told.append)) as kept:
+        kept.classify(["one", "two"], brands=[["a"], ["b"]])
+    minding = Minding()
+    with closing(Kept(minding, path, tell=told.append)) as kept:
+        kept.classify(["new", "one", "two"], brands=[["c"], ["a"], ["a"]])
+    assert list(zip(minding.asked, minding.brands, strict=True)) == [("new", ["c"]), ("two", ["a"])]
+
+
+def test_brands_do_not_matter_to_who_does_not_mind_them(path: Path, told: list[str]) -> None:
+    ask(path, ["one"], told)
+    counter = Counter()
+    with closing(Kept(counter, path, tell=told.append)) as kept:
+        assert not kept.targeted
+        kept.classify(["one"], brands=[["a"]])
+    assert counter.asked == []
+
+
+def test_a_batch_is_looked_up_at_once(path: Path, told: list[str]) -> None:
+    with closing(Kept(Counter(), path, tell=told.append)) as kept:
+        assert kept._file is not None
+        queries: list[str] = []
+        kept._file.set_trace_callback(queries.append)
+        kept.classify([f"text {number}" for number in range(900)])
+    assert len([query for query in queries if query.startswith("SELECT")]) == 1
+
+
 def test_a_refused_text_is_refused_again(path: Path, told: list[str]) -> None:
     for _ in range(2):
         said, asked = ask(path, [""], told)
@@ -88,11 +162,17 @@ def test_a_refused_text_is_refused_again(path: Path, told: list[str]) -> None:
 
 def test_a_verdict_without_probabilities_is_not_kept(path: Path, told: list[str]) -> None:
     class Lost(Counter):
-        def classify(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
+        def classify(self, texts: Sequence[str], **_: object) -> list[Verdict | RejectedError]:
             return [judge(float("nan"), 0.0, -1.0) for _ in texts]
 
-    with closing(Kept(Lost(), path, tell=told.append)) as kept:
-        kept.classify(["one"])
+    class Torn(Counter):
+        def classify(self, texts: Sequence[str], **_: object) -> list[Verdict | RejectedError]:
+            lost = Towards(judge(float("nan"), 0.0, -1.0).sentiment)
+            return [Verdict(judge(1, 0.0, 0.0).sentiment, 0.0, brands={"a": lost}) for _ in texts]
+
+    for one in (Lost(), Torn()):
+        with closing(Kept(one, path, tell=told.append)) as kept:
+            kept.classify(["one"])
     assert ask(path, ["one"], told)[1] == ["one"]
     assert told == []
 
@@ -104,10 +184,12 @@ def test_all_heads_of_a_verdict_come_back(path: Path, told: list[str]) -> None:
         leak_kind={"documents": 0.5},
         irony=0.125,
         emotion={"anger": 1.0},
+        brands={"Acme": Towards(judge(2, 0.0, -1.0).sentiment)},
+        untrained_language=True,
     )
 
     class Rich(Counter):
-        def classify(self, texts: Sequence[str]) -> list[Verdict | RejectedError]:
+        def classify(self, texts: Sequence[str], **_: object) -> list[Verdict | RejectedError]:
             return [rich for _ in texts]
 
     with closing(Kept(Rich(), path, tell=told.append)) as kept:
