@@ -36,6 +36,7 @@ from streams.domain.trust import Reading, Rule, read
 from streams.domain.view import view
 from streams.history import replay
 from streams.pipeline import follow, reading
+from streams.reasons import Reasons
 from streams.records import Mention, Sentiment
 
 SEED = 20261123
@@ -435,25 +436,29 @@ def followed(count: int) -> Figures:
     brands = [f"brand-{n}" for n in np.minimum(rng.zipf(1.3, count), 1_000).tolist()]
     records = [Taken(encode(mention(n, row, brands[n]))) for n, row in enumerate(rows)]
     began, ended, dirty = time.process_time(), 0.0, set[str]()
+    # A worker reads brands once a second: here after as many mentions as are held to one.
+    second = 0
+    reasons = Reasons(lambda: float(second))
     for first in range(0, count, 500):
         out = follow(records[first : first + 500], book, heard=float(first))
         dirty |= out.brands
-        # A worker reads brands once a second: here after as many mentions as are held to one.
         if first % 2_000 == 0:
-            readings(book, dirty)
+            second += 1
+            readings(book, dirty | reasons.due(), reasons)
             dirty.clear()
             book.tell(book.step((book.progress.reached(idle_after=60) or 0) // TICK))
-    readings(book, dirty)
+    readings(book, dirty, reasons)
     ended = time.process_time() - began
     return {"mentions/s through follow with readings and ticks": (count / ended, ">=", 2_000)}
 
 
-def readings(book: Book, brands: Iterable[str]) -> None:
+def readings(book: Book, brands: Iterable[str], reasons: Reasons) -> None:
     """Read brands as a worker does."""
-    for brand in brands:
-        known = book.ledgers[brand].latest()
-        if known:
-            reading(book.view(brand, known.latest + 1), at=known.latest, late=0)
+    for brand in reasons.begin(brands):
+        newest, anew = book.ledgers[brand].newest(), reasons.wanted(brand)
+        seen = book.view(brand, newest + 1, since=None if anew else newest + 1)
+        why = reasons.find(seen) if anew else reasons.recall(brand)
+        reading(seen, at=newest, late=0, why=why)
 
 
 def recovered(count: int) -> Figures:
