@@ -6,7 +6,8 @@
     python benchmarks/chaos.py --quick                    one short run of `kills`
 
 After each run the state rebuilt from the changelog, the workers' own state and an offline fold of
-the posts must agree in every count and every sum, and nothing may be left to read ("behind").
+the posts must agree in every count and every sum, and nothing may be left to read ("behind"). The
+command `trustwatch backtest` must say the same of the posts: readings to 1e-9, every signal.
 Exits 1 unless all do; with Faust's own transport, which is there to show the losses, 0.
 """
 
@@ -68,6 +69,7 @@ def line(name: str, seed: int, found: Found | None) -> dict[str, Any]:
         "doubled": found.doubled,
         "behind": found.behind,
         "differ": found.sums_differ + found.workers_differ,
+        "backtest": "DIFFERS" if found.backtest_differs else "same",
         "late": found.late,
         "starts": found.starts,
         "seconds": found.seconds,

@@ -1,4 +1,7 @@
-"""Nothing is lost or counted twice while workers and the broker are killed and frozen."""
+"""Nothing is lost or counted twice while workers and the broker are killed and frozen.
+
+What the workers hold and told in the end is what `trustwatch backtest` says of the same posts.
+"""
 
 import gc
 from pathlib import Path
@@ -24,4 +27,6 @@ def test_every_post_is_counted_once_whatever_is_killed(tmp_path: Path) -> None:
         print(describe(found))  # noqa: T201 -- shown with -rP, and when it fails
         assert found.exact, describe(found)
         assert found.mentions > 20_000
+        assert found.signals > 20
+        assert found.backtest_readings > 500
         assert set(found.exits) == {0}

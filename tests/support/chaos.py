@@ -4,11 +4,15 @@ A run feeds posts at a steady rate while one scenario kills, freezes or scales t
 broker; a supervisor starts again whatever ended. When all lag is gone, three states must agree in
 every count and every reading: that rebuilt from the changelog, the workers' own, and an offline
 fold of the posts that are on the broker. The signals on the broker must be those of that fold.
+
+Then the posts go into a file and through `trustwatch backtest`, whose readings and signals must be
+the same ones. It reads each brand at the end of its hours and watches until the end of the last
+one. So the posts end with that hour: each brand has one in its last millisecond, and behind them
+each source partition has a mark, a deletion of nothing, dated so that the workers look as far.
 """
 
 import asyncio
 import json
-import math
 import os
 import random
 import signal
@@ -17,7 +21,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,17 +30,22 @@ from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
-from msgspec import to_builtins
 from msgspec.json import Decoder, encode
 
 from streams.domain.book import Book
 from streams.domain.brands import Brand, Matcher
+from streams.domain.explain import Explanation
 from streams.domain.ledger import COUNTS
+from streams.domain.row import day_of
+from streams.domain.track import TICK
 from streams.domain.watch import Watch
-from streams.pipeline import Judge, follow
-from streams.records import Signal
+from streams.pipeline import Judge, follow, millis, reading
+from streams.records import Reading, Signal
 from streams.settings import Settings, load_settings
 from streams.topics import Topics
+from streams.worker import GRACE
+from tests.support.alike import alike
+from tests.support.backtest import Told, backtest
 from tests.support.broker import ROOT, Kafka
 from tests.support.free import Free
 
@@ -52,7 +61,15 @@ OPEN_HOURS = 72
 PATIENCE = 60.0
 """Seconds to wait for something that no longer goes on."""
 SHOWN = 3
-"""Signals that differ which are shown."""
+"""Signals, or readings, that differ which are shown."""
+FRESH = timedelta(minutes=5)
+"""Posts end an hour that has been over for at least so long: none is dated ahead."""
+AGAIN = 5.0
+"""Seconds after which marks are written again to workers that were not there for the first."""
+ROUNDED = 1e-6
+"""What rounding leaves of a number in a file."""
+EACH = 3
+"""Of so many readings of the backtest one is compared, of all brands and hours in turns."""
 IDLE = 8.0
 """Seconds without mentions after which a source holds no day open."""
 NAMES = [
@@ -65,6 +82,7 @@ BRANDS = tuple(Brand(id=name.lower(), name=name) for name in NAMES)
 KEY = "a key for the tests only"
 """Of the pseudonyms of authors."""
 AUTHORS = 400
+MILLISECOND = timedelta(milliseconds=1)
 
 _decode_signal = Decoder(Signal).decode
 
@@ -81,36 +99,58 @@ def brands_file(folder: Path) -> Path:
     return path
 
 
-def posts(seed: int, count: int) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Yield key, value and `received` of posts: repeats, deletions and rubbish among them."""
+def posts(seed: int, count: int, end: datetime) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield key, value and `received` of posts: repeats, deletions and rubbish among them.
+
+    They end right before an instant, the last millisecond having one about each brand.
+    """
     rng = random.Random(seed)
-    start = datetime.now(UTC) - SPAN
+    start = end - SPAN
     for number in range(count):
         at = start + SPAN * number / count - timedelta(seconds=rng.uniform(0, 600))
-        received = at.isoformat().encode()
         chance = rng.random()
         known = f"p{max(0, number - rng.randrange(1, 1_500))}"
         if chance < 0.005:
-            yield f"bad{number}".encode(), b'{"id": ' + b"x" * rng.randrange(9), received
+            rubbish = b'{"id": ' + b"x" * rng.randrange(9)
+            yield f"bad{number}".encode(), rubbish, at.isoformat().encode()
             continue
         name = known if chance < 0.02 else f"p{number}"
-        post = {"id": name, "created_at": at.isoformat(), "source": rng.choice(("forum", "rss"))}
-        post["author"] = {"id": f"a{rng.randrange(AUTHORS)}"}  # type: ignore[assignment]
         if chance < 0.01:
-            post["deleted"] = True  # type: ignore[assignment]
-        else:
-            named = " and ".join(rng.sample(NAMES, rng.choice((0, 1, 1, 1, 2))))
-            post["text"] = f"post {number}: so much for {named} today, said my neighbour {chance}"
-        yield name.encode(), json.dumps(post).encode(), received
+            yield record(name, at, deleted=True)
+            continue
+        named = " and ".join(rng.sample(NAMES, rng.choice((0, 1, 1, 1, 2))))
+        text = f"post {number}: so much for {named} today, said my neighbour {chance}"
+        author = {"id": f"a{rng.randrange(AUTHORS)}"}
+        yield record(name, at, text=text, author=author, source=rng.choice(("forum", "rss")))
+    for name in NAMES:
+        yield record(f"last-{name}", end - MILLISECOND, text=f"good night, {name}")
+
+
+def record(name: str, at: datetime, **fields: Any) -> tuple[bytes, bytes, bytes]:
+    """Return key, value and `received` of a post."""
+    post = {"id": name, "created_at": at.isoformat(), **fields}
+    return name.encode(), json.dumps(post).encode(), at.isoformat().encode()
+
+
+def mark(producer: KafkaProducer, topic: str, end: datetime) -> None:
+    """Have the workers look at all ticks before an instant: say in each source that it is over."""
+    late = end + timedelta(milliseconds=GRACE + TICK // 2)
+    for partition in producer.partitions_for(topic):
+        key, value, received = record(f"mark-{partition}", late, deleted=True)
+        headers = [("received", received)]
+        producer.send(topic, key=key, value=value, headers=headers, partition=partition)
 
 
 class Feeder(threading.Thread):
-    """Publishes posts at a rate; every delivery is acknowledged in the end."""
+    """Publishes posts at a rate, then marks; every delivery is acknowledged in the end."""
 
-    def __init__(self, broker: str, topic: str, *, seed: int, count: int, rate: float) -> None:
+    def __init__(
+        self, broker: str, topic: str, *, seed: int, count: int, rate: float, end: datetime
+    ) -> None:
         super().__init__(daemon=True)
         self._options = {"bootstrap_servers": broker, "linger_ms": 5}
         self._topic, self._seed, self._count, self._rate = topic, seed, count, rate
+        self._end = end
         self.sent = 0
         self.failed = 0
 
@@ -118,7 +158,7 @@ class Feeder(threading.Thread):
         """Send them all."""
         producer = KafkaProducer(**self._options, delivery_timeout_ms=300_000)
         began = time.monotonic()
-        for key, value, received in posts(self._seed, self._count):
+        for key, value, received in posts(self._seed, self._count, self._end):
             sending = producer.send(
                 self._topic, key=key, value=value, headers=[("received", received)]
             )
@@ -127,6 +167,7 @@ class Feeder(threading.Thread):
             ahead = began + self.sent / self._rate - time.monotonic()
             if ahead > 0.01:
                 time.sleep(ahead)
+        mark(producer, self._topic, self._end)
         producer.flush(300)
         producer.close()
 
@@ -222,6 +263,10 @@ class Found:
     signals: int = 0
     signals_differ: int = 0
     """Signals that are missing, too many, or other ones."""
+    backtest_readings: int = 0
+    """Readings of the backtest that were compared."""
+    backtest_differs: int = 0
+    """Readings, signals and bad lines in which the backtest differs, or that it lacks."""
     letters: int = 0
     letters_missing: int = 0
     late: int = 0
@@ -239,6 +284,7 @@ class Found:
         wrong = (
             *(self.lost, self.doubled, self.behind, self.late, self.letters_missing),
             *(self.sums_differ, self.workers_differ, self.readings_differ, self.signals_differ),
+            self.backtest_differs,
         )
         return not any(wrong)
 
@@ -269,6 +315,7 @@ class Run:
         self.topics = Topics(self.settings)
         self.workers: list[Process] = []
         self._count, self._rate, self._seed = count, rate, seed
+        self._until = (datetime.now(UTC) - FRESH).replace(minute=0, second=0, microsecond=0)
         self._began = time.monotonic()
         self._over = threading.Event()
 
@@ -317,6 +364,7 @@ class Run:
             seed=self._seed,
             count=self._count,
             rate=self._rate,
+            end=self._until,
         )
         threading.Thread(target=self._supervise, daemon=True).start()
         try:
@@ -400,8 +448,8 @@ class Run:
         found.posts, found.mentions_written = len(read["posts"]), len(read["mentions"])
         expected, bad, found.mentions = asyncio.run(_offline(read["posts"]))
         books: dict[int, Book] = defaultdict(Book)
-        for record in read["changelog"]:
-            books[record.partition].apply(record.key, record.value)
+        for one in read["changelog"]:
+            books[one.partition].apply(one.key, one.value)
         rebuilt = {brand: t for book in books.values() for brand, t in book.totals().items()}
         found.lost, found.doubled, found.sums_differ = _differences(expected.totals(), rebuilt)
         found.late = held.late
@@ -409,26 +457,47 @@ class Run:
         again = {brand: r for book in books.values() for brand, r in book.readings().items()}
         wanted = expected.readings()
         found.readings_differ = _far(wanted, held.readings) + _far(wanted, again)
-        self._compare_signals(expected, held, read["signals"])
+        told = {one.id: one for one in map(_decode_signal, (r.value for r in read["signals"]))}
+        there = {id_: one for id_, one in told.items() if not one.withdrawn}
+        due = _due(expected, held)
+        found.signals = len(due)
+        found.signals_differ = self._unlike("signal", due, there)
         self._compare_letters(bad, read["rejected"])
         ledgers = [ledger for book in books.values() for ledger in book.ledgers.values()]
         found.brands_closed = sum(ledger.closed is not None for ledger in ledgers)
         found.rows_left = sum(len(rows) for ledger in ledgers for rows in ledger.days.values())
+        lines = [one.value for one in read["posts"]]
+        self._compare_backtest(backtest(self.folder, lines, env=self._env), held, books, there)
 
-    def _compare_signals(self, expected: Book, held: "Held", records: list[Any]) -> None:
-        """Compare the signals on the broker with those of the offline fold, up to the same tick."""
-        told = {one.id: one for one in map(_decode_signal, (r.value for r in records))}
-        there = {id_: one for id_, one in told.items() if not one.withdrawn}
-        due: dict[str, Signal] = {}
-        for tick, brands in held.ticks:
-            ledgers = {b: expected.ledgers[b] for b in brands if b in expected.ledgers}
-            due |= {one.id: one for one in Watch(expected.terms, ledgers).step(tick)}
-        self.found.signals = len(due)
+    def _unlike(self, what: str, due: Mapping[Any, Any], there: Mapping[Any, Any]) -> int:
+        """Return in how many entries two mappings differ; show some."""
         every = sorted(due.keys() | there.keys())
-        wrong = [id_ for id_ in every if not _alike(due.get(id_), there.get(id_))]
-        self.found.signals_differ = len(wrong)
-        for id_ in wrong[:SHOWN]:
-            self.say(f"signal: due {due.get(id_)}, there {there.get(id_)}")
+        wrong = [key for key in every if not alike(due.get(key), there.get(key), within=1e-8)]
+        for key in wrong[:SHOWN]:
+            self.say(f"{what}: due {due.get(key)}, there {there.get(key)}")
+        return len(wrong)
+
+    def _compare_backtest(
+        self, told: Told, held: "Held", books: Mapping[int, Book], signals: Mapping[str, Signal]
+    ) -> None:
+        """Compare what the command says with what the workers hold, wrote and told."""
+        end = millis(self._until)
+        last = {brand: at[end] for brand, at in told.exact.items() if end in at}
+        files = {(one.brand, millis(one.at)): one for one in told.readings[::EACH]}
+        ours = _reread(books, files)
+        exact = {key: told.exact[key[0]].get(key[1]) for key in ours}
+        self.found.backtest_readings = len(ours) + len(held.readings)
+        ticks = {tick for tick, _ in held.ticks}
+        self.found.backtest_differs = sum(
+            (
+                self._unlike("signal of the backtest", told.signals, signals),
+                _far(held.readings, last) + len(last.keys() ^ held.readings.keys()),
+                _far({key: numbers for key, (numbers, _) in ours.items()}, exact),
+                sum(not alike(files[k], one, within=ROUNDED) for k, (_, one) in ours.items()),
+                abs(told.bad - self.found.letters),
+                len(ticks - {end // TICK}),
+            )
+        )
 
     def _compare_letters(self, bad: set[tuple[int, int]], records: list[Any]) -> None:
         headers = (dict(record.headers) for record in records)
@@ -437,16 +506,28 @@ class Run:
         self.found.letters_missing = len(bad ^ letters)
 
     def _held(self) -> "Held":
-        """Return what the workers hold, once each partition has one, and no tick is ahead of it."""
-        end = time.monotonic() + PATIENCE
+        """Return what the workers hold, once each partition has one, and all ticks are over."""
+        until, end, marked = millis(self._until) // TICK, time.monotonic() + PATIENCE, 0.0
         while True:
             held = Held()
             for dump in self._dumps():
                 held.add(dump)
             whole = held.partitions == Counter(map(str, range(self.settings.kafka.partitions)))
-            if (whole and not held.ahead) or time.monotonic() > end:
+            over = {tick for tick, _ in held.ticks} == held.ahead == {until}
+            if (whole and over) or time.monotonic() > end:
                 return held
+            if held.ahead != {until} and time.monotonic() - marked > AGAIN:
+                marked = time.monotonic()
+                self._mark()
             time.sleep(1)
+
+    def _mark(self) -> None:
+        """Mark the end again: whoever took over a partition has not heard of it."""
+        producer = KafkaProducer(bootstrap_servers=self.kafka.bootstrap)
+        mark(producer, self.topics.posts, self._until)
+        producer.flush(60)
+        producer.close()
+        self._settle()
 
     def _dumps(self) -> Iterator[Any]:
         for worker in self.workers:
@@ -546,8 +627,8 @@ class Held:
     """The first tick that was not looked at, and the brands that it is about."""
     partitions: Counter[str] = field(default_factory=Counter)
     """How many workers hold each partition."""
-    ahead: int = 0
-    """Partitions with ticks that are over and were not looked at."""
+    ahead: set[int] = field(default_factory=set)
+    """The first ticks that are not over yet."""
     late: int = 0
     """Mentions that came too late."""
     twice: int = 0
@@ -559,7 +640,7 @@ class Held:
         self.readings |= dump["readings"]
         self.partitions.update(dump["partitions"].keys())
         for partition, totals in dump["partitions"].items():
-            self.ahead += dump["ahead"][partition] > dump["ticks"][partition]
+            self.ahead.add(dump["ahead"][partition])
             self.twice += len(totals.keys() & self.totals.keys())
             self.totals |= totals
             self.ticks.append((dump["ticks"][partition], set(totals)))
@@ -577,29 +658,48 @@ def _differences(expected: Totals, found: Totals) -> tuple[int, int, int]:
     return lost, doubled, differ
 
 
-def _far(expected: Readings, found: Readings) -> int:
+def _far(expected: Mapping[Any, list[float]], found: Mapping[Any, list[float] | None]) -> int:
     """Return how many readings differ."""
     return sum(
-        brand not in found or max(map(abs, map(float.__sub__, numbers, found[brand]))) >= 1e-9
-        for brand, numbers in expected.items()
+        not (other := found.get(key)) or max(map(abs, map(float.__sub__, numbers, other))) >= 1e-9
+        for key, numbers in expected.items()
     )
 
 
-def _alike(one: Signal | None, other: Signal | None) -> bool:
-    """Tell whether two signals are the same, floating point numbers to 1e-9."""
-    if one is None or other is None:
-        return False
-    return _same(to_builtins(one), to_builtins(other))
+def _due(expected: Book, held: Held) -> dict[str, Signal]:
+    """Return the signals of an offline fold, up to the tick that the workers have reached."""
+    due: dict[str, Signal] = {}
+    for tick, brands in held.ticks:
+        ledgers = {b: expected.ledgers[b] for b in brands if b in expected.ledgers}
+        due |= {one.id: one for one in Watch(expected.terms, ledgers).step(tick)}
+    return due
 
 
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-8)
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
+def _reread(
+    books: Mapping[int, Book], wanted: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], tuple[list[float], Reading]]:
+    """Return what books say of brands at instants of their open days, unrounded and as published.
+
+    Only the rows of closed days can tell what a brand was read at then.
+    """
+    homes = {brand: book for book in books.values() for brand in book.ledgers}
+    found = {}
+    for brand, at in wanted:
+        book = homes.get(brand)
+        if book is None or day_of(at - 1) <= max(book.horizon, _closed(book, brand)):
+            continue
+        seen = book.view(brand, at)
+        numbers = [float(n) for n in (seen.reading.index, seen.reading.low, seen.reading.high)]
+        whole = reading(seen, at=at, late=0, why=Explanation((), ()))
+        named = {name: getattr(whole, name) for name in Reading.__struct_fields__}
+        found[brand, at] = numbers, Reading(**named)
+    return found
+
+
+def _closed(book: Book, brand: str) -> int:
+    """Return the last day of a brand that is closed, -1 if none is."""
+    closed = book.ledgers[brand].closed
+    return day_of(closed.carry.at) - 1 if closed else -1
 
 
 def kills(run: Run) -> None:
@@ -705,6 +805,7 @@ def describe(found: Found) -> str:
         workers_differ=found.workers_differ,
         readings_differ=found.readings_differ,
         signals_differ=found.signals_differ,
+        backtest_differs=found.backtest_differs,
         late=found.late,
     )
     verdict = "exact" if found.exact else "WRONG"
@@ -713,7 +814,8 @@ def describe(found: Found) -> str:
         f"{found.posts} posts, {found.mentions} mentions ({found.mentions_written} written), "
         + ", ".join(f"{name} {number}" for name, number in counts.items())
         + f"; {found.letters} letters ({found.letters_missing} missing), "
-        f"{found.signals} signals, {found.brands_closed} brands with closed days, "
+        f"{found.signals} signals, {found.backtest_readings} readings of the backtest, "
+        f"{found.brands_closed} brands with closed days, "
         f"{found.rows_left} rows open, "
         f"{found.starts} starts, exits {found.exits}, {found.seconds} s"
     )
