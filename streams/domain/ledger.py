@@ -79,7 +79,7 @@ class Page(NamedTuple):
             beginning on, shape (rows + 1, WIDTH).
         chapters: the leak stories.
         brought: what was known when the day began.
-        carried: what is known when it ends.
+        praise: of the day, before its own cap.
     """
 
     day: int
@@ -88,7 +88,7 @@ class Page(NamedTuple):
     grown: Floats
     chapters: list[Chapter]
     brought: Carry
-    carried: Carry
+    praise: float
 
     def sums(self, at: Instants, rule: Rule) -> Floats:
         """Return the sums of all that was said before instants of the day, shape (k, WIDTH)."""
@@ -221,7 +221,6 @@ class Ledger:
         if day not in self.days:
             return None
         page = self._page(day, self._known(day - 1))
-        self._carries[day] = page.carried
         latest = int(page.rows.at[-1]) if len(page.rows.at) else -1
         self._tail = Tail(day, latest, page.grown[-1].copy(), page.chapters)
         return page
@@ -252,7 +251,7 @@ class Ledger:
         known = self.closed.carry if self.closed else None
         for open_day in sorted(day_ for day_ in self.days if day_ <= day):
             if open_day not in self._carries:
-                self._carries[open_day] = self._page(open_day, known).carried
+                self._carries[open_day] = _carry(self._page(open_day, known), self._rule)
             known = self._carries[open_day]
         return known
 
@@ -266,8 +265,7 @@ class Ledger:
         added = parts(evidence)
         within = np.vstack([brought.sums, added / decay(rows.at - brought.at, self._rule)])
         grown = within.cumsum(axis=0)
-        page = Page(day, rows, added, grown, chapters, brought, brought)
-        return page._replace(carried=_carry(page, evidence.praise, self._rule))
+        return Page(day, rows, added, grown, chapters, brought, evidence.praise)
 
     def rows(self, day: int) -> Columns:
         """Return the rows of an open day that count."""
@@ -299,7 +297,7 @@ def carried(carry: Carry | None, *, to: int, rule: Rule) -> Carry:
     )
 
 
-def _carry(page: Page, praise: float, rule: Rule) -> Carry:
+def _carry(page: Page, rule: Rule) -> Carry:
     """Return what is known when the day of a page ends."""
     end = (page.day + 1) * DAY
     known = page.known(end)
@@ -310,7 +308,7 @@ def _carry(page: Page, praise: float, rule: Rule) -> Carry:
         known,
         at=end,
         sums=tuple((page.grown[-1] * decay(DAY, rule)).tolist()),
-        praise=(*page.brought.praise, praise)[-rule.caps.praise_days :],
+        praise=(*page.brought.praise, page.praise)[-rule.caps.praise_days :],
         stories=tuple(lasting(stories, end, rule.shocks)),
     )
 
