@@ -1,10 +1,10 @@
 """A history: what the index and its detectors say of mentions, all at once and offline.
 
-The same rows, ledgers and watch as a worker's, in one book in which no day closes: a closed day
-says what its rows say, so that makes no difference, and no post can come late.
+The same rows, ledgers and watch as a worker's, but no day closes: a closed day says what its rows
+say, so that makes no difference, and no post can come late.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.domain.book import Book
 from streams.domain.brands import Brand
 from streams.domain.evidence import Floats
 from streams.domain.ledger import Ledger
-from streams.domain.row import DAY, HOUR, KINDS, LABELS, day_of, instant
+from streams.domain.row import DAY, HOUR, KINDS, LABELS, Columns, Row, columns, day_of, instant
 from streams.domain.stories import Chapter, Shocks, Story, quiet, shares
 from streams.domain.track import TICK, TICKS_A_DAY, Track
 from streams.domain.trust import Reading as Numbers
@@ -110,20 +109,58 @@ def replay(
         balance=lambda brand: known[brand].balance,
         planned=lambda brand, at: known[brand].planned(instant(at)),
     )
-    book = Book(terms)
+    heard = _Heard(terms.rule)
     for mention in mentions:
         if mention.deleted or mention.brand in known:
-            _enter(book, mention)
-    return _History(book, terms, known, on_day).tell()
+            heard.enter(mention)
+    return _History(heard, terms, known, on_day).tell()
 
 
-def _enter(book: Book, mention: Mention) -> None:
-    at = millis(mention.at)
-    if mention.deleted:
-        book.delete(mention.post, at)
-    else:
-        row = row_of(mention, at, book.terms.rule.weights)
-        book.put(mention.brand, mention.post, row)
+class _Heard:
+    """What was said about each brand, by post.
+
+    A book looks for a post in each of its open days; here, where all days are open, that would take
+    ever longer.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._rows: dict[str, dict[str, bytes]] = {}
+        self._deleted: set[str] = set()
+
+    def enter(self, mention: Mention) -> None:
+        """Enter a mention; of two versions of a post the one that outranks counts."""
+        at = millis(mention.at)
+        if at < 0:
+            return
+        if mention.deleted:
+            self._deleted.add(mention.post)
+            return
+        row = row_of(mention, at, self._rule.weights)
+        rows = self._rows.setdefault(mention.brand, {})
+        known = rows.get(mention.post)
+        if known is None or row.outranks(Row.unpack(known)):
+            rows[mention.post] = row.pack()
+
+    def told(self) -> Iterator[tuple[str, Ledger, Columns]]:
+        """Yield each brand with its ledger and the rows that count, and forget them."""
+        for brand in sorted(self._rows):
+            rows = self._rows.pop(brand)
+            ledger, counted = Ledger(self._rule), columns(rows)
+            for day, i in zip((counted.at // DAY).tolist(), counted.order.tolist(), strict=True):
+                ledger.days.setdefault(day, {})[counted.names[i]] = counted.packed[i]
+            ledger.withdrawn = self._deleted.intersection(rows)
+            if ledger.withdrawn:
+                counted = columns({post: rows[post] for post in rows.keys() - ledger.withdrawn})
+            if len(counted.at):
+                yield brand, ledger, counted
+
+
+class _Volume(NamedTuple):
+    """The hours with posts, and their posts by label, shape (labels, hours)."""
+
+    hours: NDArray[np.int64]
+    counts: NDArray[np.int64]
 
 
 class _Seen(NamedTuple):
@@ -134,22 +171,23 @@ class _Seen(NamedTuple):
 
 
 class _History:
-    """A book that is full, looked at from its first day to its last."""
+    """All that was heard, looked at from the first day to the last."""
 
     def __init__(
         self,
-        book: Book,
+        heard: _Heard,
         terms: Terms,
         brands: Mapping[str, Brand],
         on_day: Callable[[date], None],
     ) -> None:
-        self._ledgers = {
-            brand: ledger
-            for brand, ledger in sorted(book.ledgers.items())
-            if (told := ledger.latest()) and not told.blank
-        }
+        self._ledgers: dict[str, Ledger] = {}
+        self._volumes: dict[str, _Volume] = {}
+        newest = 0
+        for brand, ledger, rows in heard.told():
+            self._ledgers[brand], self._volumes[brand] = ledger, _volume(rows)
+            newest = max(newest, int(rows.at[-1]))
         self._terms, self._brands, self._on_day = terms, brands, on_day
-        self._until = (book.latest() // HOUR + 1) * TICKS_AN_HOUR
+        self._until = (newest // HOUR + 1) * TICKS_AN_HOUR
         self._chapters = lru_cache(maxsize=1)(self._chapters_of)
         self._seen: dict[str, list[_Seen]] = {brand: [] for brand in self._ledgers}
 
@@ -190,7 +228,7 @@ class _History:
         self._on_day(instant(first // TICKS_A_DAY * DAY).date())
 
     def _brand(self, brand: str) -> BrandHistory:
-        hours, counts = _volume(self._ledgers[brand])
+        hours, counts = self._volumes[brand]
         seen = self._seen[brand]
         at = np.concatenate([one.at for one in seen])
         heard = at > hours[0]
@@ -204,17 +242,20 @@ class _History:
 
     def _readings(self, brand: BrandHistory) -> Iterable[Reading]:
         """Yield the readings at the ends of the hours with posts."""
-        due = np.flatnonzero(np.isin(brand.at - HOUR, brand.hours))
+        due = np.isin(brand.at - HOUR, brand.hours)
         version = self._terms.rule.version
-        for i in due.tolist():
-            numbers = {name: round(float(getattr(brand, name)[i]), 6) for name in _READ}
+        columns = [getattr(brand, name)[due].tolist() for name in _READ]
+        losses, enough = brand.shock_loss[due].tolist(), brand.enough[due].tolist()
+        for at, loss, known, *numbers in zip(
+            brand.at[due].tolist(), losses, enough, *columns, strict=True
+        ):
             yield Reading(
                 brand=brand.brand,
-                at=instant(int(brand.at[i])),
-                enough=bool(brand.enough[i]),
-                shocks=self._shocks(brand.brand, int(brand.at[i]), float(brand.shock_loss[i])),
+                at=instant(at),
+                enough=known,
+                shocks=self._shocks(brand.brand, at, loss),
                 version=version,
-                **numbers,
+                **{name: round(one, 6) for name, one in zip(_READ, numbers, strict=True)},
             )
 
     def _shocks(self, brand: str, at: int, points: float) -> tuple[Shock, ...]:
@@ -235,14 +276,12 @@ class _History:
             yield incident(brand, story, now=self._until * TICK, shocks=self._terms.rule.shocks)
 
 
-def _volume(ledger: Ledger) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the hours with posts, and their posts by label, shape (labels, hours)."""
-    days = [ledger.rows(day) for day in sorted(ledger.days)]
-    hour = np.concatenate([rows.at for rows in days]) // HOUR
-    label = np.concatenate([rows.label for rows in days])
-    hours, code = np.unique(hour, return_inverse=True)
-    counts = [np.bincount(code[label == one], minlength=len(hours)) for one in range(len(LABELS))]
-    return hours * HOUR, np.array(counts)
+def _volume(rows: Columns) -> _Volume:
+    hours, code = np.unique(rows.at // HOUR, return_inverse=True)
+    counts = [
+        np.bincount(code[rows.label == one], minlength=len(hours)) for one in range(len(LABELS))
+    ]
+    return _Volume(hours * HOUR, np.array(counts))
 
 
 def incident(brand: str, story: Story, *, now: int, shocks: Shocks) -> Incident:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -160,8 +161,11 @@ def _start(place: Spot) -> int:
 
 
 def _overlaps(claims: list[_Claim]) -> dict[_Claim, _Claim]:
-    """Gives for each claim that must yield the one in its place: the longest, then leftmost."""
-    if len(claims) < 2:  # noqa: PLR2004
+    """Gives for each claim that must yield the one in its place: the longest, then leftmost.
+
+    Claims are given in text order.
+    """
+    if all(one.end <= other.start for one, other in pairwise(claims)):
         return {}
     held: dict[int, _Claim] = {}
     longer: dict[_Claim, _Claim] = {}
@@ -250,8 +254,7 @@ class Matcher:
         """Gives for each claim whether its brand counts, and a longer claim in its place."""
         spots = reading.names()
         claims = self._claims(spots)
-        certain = {n for phrase, _, _ in spots if phrase.certain for n in phrase.names}
-        rulings = {n: self._ruling(n, reading, certain) for n in {each.number for each in claims}}
+        rulings = {n: self._ruling(n, reading, spots) for n in {each.number for each in claims}}
         counted = [each for each in claims if rulings[each.number].verdict == "counts"]
         longer = _overlaps(counted)
         return [(claim, rulings[claim.number], longer.get(claim)) for claim in claims]
@@ -265,12 +268,14 @@ class Matcher:
         }
         return [claims[place] for place in sorted(claims)]
 
-    def _ruling(self, number: int, reading: _Reading, certain: set[int]) -> _Ruling:
+    def _ruling(self, number: int, reading: _Reading, spots: list[Spot]) -> _Ruling:
         """Decides whether a text is about a brand that it names."""
         excludes, requires = self._excludes[number], self._requires[number]
         if excludes and (barred := reading.first(excludes)):
             return _Ruling("excluded", barred)
-        if not requires or number in certain:
+        if not requires or any(
+            each.phrase.certain and number in each.phrase.names for each in spots
+        ):
             return _COUNTS
         if met := reading.first(requires):
             return _Ruling("counts", met)

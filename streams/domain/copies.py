@@ -8,6 +8,7 @@ of the text alone, so no order of arrival can change how posts are grouped.
 import re
 import unicodedata
 from hashlib import blake2b
+from string import ascii_lowercase
 from zlib import crc32
 
 SHINGLE = 3
@@ -17,7 +18,8 @@ LONGEST = 2_000
 
 _NOISE = re.compile(r"https?://\S+|[@#]\w+")
 _ACCENT = re.compile("[\u0300-\u036f]")
-_ASCII_WORD = re.compile(rb"[a-z]+")
+_LETTERS = bytes(code if chr(code) in ascii_lowercase else ord(" ") for code in range(256))
+"""Makes all bytes but small letters a blank: faster than a pattern."""
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -45,7 +47,7 @@ def _words(text: str) -> list[bytes]:
     if not folded.isascii():
         folded = _ACCENT.sub("", unicodedata.normalize("NFKD", folded))
     if folded.isascii():
-        return _ASCII_WORD.findall(folded.encode())
+        return folded.encode().translate(_LETTERS).split()
     return [word.encode() for word in _WORD.findall(folded)]
 
 

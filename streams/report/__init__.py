@@ -2,7 +2,8 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
@@ -15,7 +16,7 @@ from streams.domain.tuning import Tuning
 from streams.history import BrandHistory
 from streams.records import Incident, Signal
 from streams.report import words
-from streams.report.scales import clock, day, stamp
+from streams.report.scales import Scale, clock, day, stamp
 from streams.report.tradeoff import tradeoff
 from streams.report.view import BrandView, brand_view, scale_of
 from streams.sweep import Crisis, Point, Rate
@@ -54,7 +55,7 @@ class Subject:
 def page(subject: Subject) -> str:
     """Return the report as HTML."""
     scale = scale_of(subject.brands)
-    views = [_view(number, one, subject) for number, one in enumerate(subject.brands)]
+    views = list(_views(subject, scale))
     names = {one.brand: one.name for one in subject.brands}
     whole = next(point for point in subject.points if point.brand is None)
     script = _asset("hover.js")
@@ -77,15 +78,26 @@ def page(subject: Subject) -> str:
     return html
 
 
-def _view(number: int, brand: BrandHistory, subject: Subject) -> BrandView:
-    return brand_view(
-        number,
-        brand,
-        scale_of(subject.brands),
-        signals=[one for one in subject.signals if one.brand == brand.brand],
-        incidents=[one for one in subject.incidents if one.brand == brand.brand],
-        crises=[one for one in subject.crises if one.brand == brand.brand],
+def _views(subject: Subject, scale: Scale) -> Iterator[BrandView]:
+    signals, incidents, crises = (
+        _by_brand(records) for records in (subject.signals, subject.incidents, subject.crises)
     )
+    for number, one in enumerate(subject.brands):
+        yield brand_view(
+            number,
+            one,
+            scale,
+            signals=signals[one.brand],
+            incidents=incidents[one.brand],
+            crises=crises[one.brand],
+        )
+
+
+def _by_brand(records: Sequence[Any]) -> dict[str, list[Any]]:
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for one in records:
+        groups[one.brand].append(one)
+    return groups
 
 
 def _template() -> Any:

@@ -202,15 +202,20 @@ def _hover(scale: Scale, one: Course, starts: Ints, sums: list[Ints], size: int)
     count = len(one.at)
     kept = np.unique(np.linspace(0, max(count - 1, 0), min(count, _HOVERED)).astype(int))
     places = kept if count else np.array([], dtype=int)
+    index, low, high, mood, shock = (
+        [_short(value) for value in values[places].tolist()]
+        for values in (one.index, one.low, one.high, one.mood, one.shock)
+    )
+    known = one.known[places].tolist()
     return {
         "s": scale.start,
         "l": scale.length,
         "t": ((one.at[places] - scale.start) // 60_000).tolist(),
-        "i": [_short(one.index[i]) if one.known[i] else None for i in places],
-        "a": [_short(one.low[i]) for i in places],
-        "z": [_short(one.high[i]) for i in places],
-        "m": [_short(one.mood[i]) for i in places],
-        "k": [_short(one.shock[i]) for i in places],
+        "i": [value if seen else None for value, seen in zip(index, known, strict=True)],
+        "a": low,
+        "z": high,
+        "m": mood,
+        "k": shock,
         "b": ((starts - scale.start) // HOUR).tolist(),
         "w": size,
         "v": [counts.tolist() for counts in sums],
@@ -218,5 +223,5 @@ def _hover(scale: Scale, one: Course, starts: Ints, sums: list[Ints], size: int)
 
 
 def _short(value: float) -> float | int:
-    rounded = round(float(value), 1)
+    rounded = round(value, 1)
     return int(rounded) if rounded == int(rounded) else rounded
