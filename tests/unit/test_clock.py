@@ -210,6 +210,18 @@ async def test_by_the_posts_nothing_moves_while_there_are_none(build: Build, clo
     assert all(one.ended is None for one in signals(worker))
 
 
+@pytest.mark.parametrize("which", ["event", "wall"])
+async def test_of_a_brand_without_posts_nothing_is_ever_told(
+    build: Build, clock: Clock, which: str
+) -> None:
+    worker = build(which)
+    for _ in range(5):
+        clock.advance(24 * 60 * MINUTE)
+        worker.own()
+        await worker.watch()
+    assert readings(worker) == signals(worker) == []
+
+
 async def test_by_the_wall_ticks_go_on_without_posts_a_minute_after_their_end(
     build: Build, clock: Clock
 ) -> None:
