@@ -26,6 +26,7 @@ LAYERS = (
     ("pipeline.py:parse", "parse"),
     ("pipeline.py:_check", "parse"),
     ("pipeline.py:received", "parse"),
+    ("pipeline.py:find", "build mentions"),
     ("pipeline.py:_mentions", "build mentions"),
     ("pipeline.py:_at", "build mentions"),
     ("pipeline.py:event_time", "build mentions"),

@@ -1,4 +1,4 @@
-"""What happens to a post, top to bottom: judge, then follow, then watch."""
+"""What happens to a post, top to bottom: find and judge, then follow, then watch."""
 # ruff: noqa: D102 -- the members of a protocol of Kafka's need no words of ours
 
 import asyncio
@@ -64,18 +64,14 @@ class Record(Valued, Protocol):
 
 
 class Named(NamedTuple):
-    """A post that names brands, and when it counts."""
+    """A post that names brands, before it is judged."""
 
-    record: Record
-    post: Post
-    at: datetime
-    matches: list[Match]
-    """The first of each brand."""
-
-    @property
-    def text(self) -> str:
-        """Its text."""
-        return self.post.text or ""
+    text: str
+    names: list[str]
+    """Each brand as the text has it."""
+    mentions: list[Mention]
+    """One for each brand, complete but for the verdict."""
+    repost: bool
 
 
 class Letter(NamedTuple):
@@ -97,15 +93,11 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judge:
-    """What judging takes.
+class Finder:
+    """What finding brands in posts takes: all but the model.
 
     Attributes:
         matcher: gives the matcher of the brands file as it is now.
-        classify: judges texts without blocking the event loop, as a classifier does.
-        model: name of the classifier.
-        threshold: probability from which a post counts as speaking of a leak.
-        targeted: whether to ask for the sentiment towards each brand that a post names.
         key: key of the pseudonyms; without one, authors are left out.
         weights: what authors let a post count.
         max_text: longest text in characters.
@@ -114,31 +106,45 @@ class Judge:
     """
 
     matcher: Callable[[], Matcher]
-    classify: Callable[..., Awaitable[list[Verdict | RejectedError]]]
-    model: str
-    threshold: float
-    targeted: bool = False
     key: bytes = b""
     weights: Weights = field(default_factory=Weights)
     max_text: int = 100_000
     max_future: int = 300_000
     max_age: int = 86_400_000
 
-    async def __call__(self, records: Iterable[Record]) -> Judged:
-        """Judge a batch of records; whatever is wrong with one ends as its letter."""
-        out = Judged()
-        named = list(self._read(records, out))
-        for one, given in zip(named, await self._verdicts(named), strict=True):
-            verdict = _checked(given)
-            if isinstance(verdict, RejectedError):
-                out.letters.append(Letter(one.record, "judge", verdict.reason, str(verdict)))
-            else:
-                out.mentions += self._mentions(one, verdict)
-        return out
+    def find(
+        self, post: Post, at: datetime, *, partition: int = 0, offset: int = 0
+    ) -> Named | None:
+        """Return a post with the brands that it names, None when it names none.
 
-    def _read(self, records: Iterable[Record], out: Judged) -> Iterator[Named]:
+        Args:
+            post: it may not be deleted.
+            at: when it counts.
+            partition: where it came from; so does `offset`.
+            offset: likewise.
+        """
+        text = post.text or ""
+        matches = self.matcher().match(text)
+        if not matches:
+            return None
+        about: dict[str, Any] = {
+            "post": post.id,
+            "at": at,
+            "partition": partition,
+            "offset": offset,
+            "source": post.source[:LONGEST_SOURCE],
+            "author": self._pseudonym(post),
+            "copy": f"{copy_key(text):016x}",
+            "weight": self._weight(post, at),
+            "lang": post.lang,
+            "url": post.url and post.url[:LONGEST_URL],
+        }
+        first = _firsts(matches)
+        mentions = [Mention(brand=m.brand, start=m.start, end=m.end, **about) for m in first]
+        return Named(text, [m.text for m in first], mentions, post.repost_of is not None)
+
+    def _read(self, records: Iterable[Record], out: Judged) -> Iterator[tuple[Record, Named]]:
         """Yield the posts that name a brand; put the others where they belong."""
-        matcher = self.matcher()
         for record in records:
             try:
                 post = parse(record, max_text=self.max_text)
@@ -147,57 +153,11 @@ class Judge:
                 out.letters.append(Letter(record, "judge", exc.reason, str(exc)))
                 continue
             out.posts += 1
+            partition, offset = record.partition, record.offset
             if post.deleted:
-                out.mentions.append(_deletion(record, post, at))
-            elif matches := matcher.match(post.text or ""):
-                yield Named(record, post, at, _firsts(matches))
-
-    async def _verdicts(self, named: Sequence[Named]) -> list[Verdict | RejectedError]:
-        """Classify a batch; if that fails, post by post: one must not take the others down."""
-        if not named:
-            return []
-        try:
-            return await self._ask(named)
-        except Exception as exc:  # noqa: BLE001 -- whatever a model raises is about these texts
-            if len(named) == 1:
-                return [RejectedError("classifier_failed", f"{type(exc).__name__}: {exc}"[:500])]
-            return [(await self._verdicts([one]))[0] for one in named]
-
-    async def _ask(self, named: Sequence[Named]) -> list[Verdict | RejectedError]:
-        texts = [one.text for one in named]
-        if not self.targeted:
-            return await self.classify(texts)
-        # As each text has it: that is where the model looks for the brand.
-        brands = [[match.text for match in one.matches] for one in named]
-        return await self.classify(texts, brands=brands)
-
-    def _mentions(self, one: Named, verdict: Verdict) -> Iterator[Mention]:
-        record, post, at, matches = one
-        is_leak = verdict.leak >= self.threshold and post.repost_of is None
-        about: dict[str, Any] = {
-            "post": post.id,
-            "at": at,
-            "partition": record.partition,
-            "offset": record.offset,
-            "source": post.source[:LONGEST_SOURCE],
-            "leak": verdict.leak,
-            "is_leak": is_leak,
-            "leak_kind": _likeliest(verdict.leak_kind) if is_leak else None,
-            "author": self._pseudonym(post),
-            "copy": f"{copy_key(one.text):016x}",
-            "weight": self._weight(post, at),
-            "lang": post.lang,
-            "url": post.url and post.url[:LONGEST_URL],
-            "model": self.model,
-        }
-        for match in matches:
-            yield Mention(
-                brand=match.brand,
-                sentiment=verdict.towards(match.text),
-                start=match.start,
-                end=match.end,
-                **about,
-            )
+                out.mentions.append(deletion(post, at, partition=partition, offset=offset))
+            elif named := self.find(post, at, partition=partition, offset=offset):
+                yield record, named
 
     def _weight(self, post: Post, at: datetime) -> float:
         """Return how much the author lets a post count: likes and followers do not matter."""
@@ -225,6 +185,69 @@ class Judge:
         return hmac.digest(self.key, author.encode(), hashlib.sha256)[:8].hex()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Judge(Finder):
+    """What judging takes.
+
+    Attributes:
+        classify: judges texts without blocking the event loop, as a classifier does.
+        model: name of the classifier.
+        threshold: probability from which a post counts as speaking of a leak.
+        targeted: whether to ask for the sentiment towards each brand that a post names.
+    """
+
+    classify: Callable[..., Awaitable[list[Verdict | RejectedError]]]
+    model: str
+    threshold: float
+    targeted: bool = False
+
+    async def __call__(self, records: Iterable[Record]) -> Judged:
+        """Judge a batch of records; whatever is wrong with one ends as its letter."""
+        out = Judged()
+        await self.judge(list(self._read(records, out)), out)
+        return out
+
+    async def judge(self, found: Sequence[tuple[Any, Named]], out: Judged) -> None:
+        """Judge posts, each with its record, and add the mentions or the letters of each."""
+        verdicts = await self._verdicts([named for _, named in found])
+        for (record, named), given in zip(found, verdicts, strict=True):
+            verdict = _checked(given)
+            if isinstance(verdict, RejectedError):
+                out.letters.append(Letter(record, "judge", verdict.reason, str(verdict)))
+            else:
+                out.mentions += self._mentions(named, verdict)
+
+    async def _verdicts(self, named: Sequence[Named]) -> list[Verdict | RejectedError]:
+        """Classify a batch; if that fails, post by post: one must not take the others down."""
+        if not named:
+            return []
+        try:
+            return await self._ask(named)
+        except Exception as exc:  # noqa: BLE001 -- whatever a model raises is about these texts
+            if len(named) == 1:
+                return [RejectedError("classifier_failed", f"{type(exc).__name__}: {exc}"[:500])]
+            return [(await self._verdicts([one]))[0] for one in named]
+
+    async def _ask(self, named: Sequence[Named]) -> list[Verdict | RejectedError]:
+        texts = [one.text for one in named]
+        if not self.targeted:
+            return await self.classify(texts)
+        # As each text has it: that is where the model looks for the brand.
+        return await self.classify(texts, brands=[one.names for one in named])
+
+    def _mentions(self, named: Named, verdict: Verdict) -> Iterator[Mention]:
+        is_leak = verdict.leak >= self.threshold and not named.repost
+        for mention, name in zip(named.mentions, named.names, strict=True):
+            yield msgspec.structs.replace(
+                mention,
+                sentiment=verdict.towards(name),
+                leak=verdict.leak,
+                is_leak=is_leak,
+                leak_kind=_likeliest(verdict.leak_kind) if is_leak else None,
+                model=self.model,
+            )
+
+
 def _firsts(matches: Iterable[Match]) -> list[Match]:
     """Return the first match of each brand."""
     first: dict[str, Match] = {}
@@ -247,10 +270,9 @@ def _likeliest(kinds: dict[str, float] | None) -> str | None:
     return max(kinds, key=kinds.__getitem__) if kinds else None
 
 
-def _deletion(record: Record, post: Post, at: datetime) -> Mention:
-    return Mention(
-        post=post.id, at=at, partition=record.partition, offset=record.offset, deleted=True
-    )
+def deletion(post: Post, at: datetime, *, partition: int = 0, offset: int = 0) -> Mention:
+    """Return what is said to all brands when a post was deleted."""
+    return Mention(post=post.id, at=at, partition=partition, offset=offset, deleted=True)
 
 
 def parse(record: Record, *, max_text: int) -> Post:
