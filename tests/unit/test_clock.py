@@ -219,7 +219,8 @@ async def test_of_a_brand_without_posts_nothing_is_ever_told(
         clock.advance(24 * 60 * MINUTE)
         worker.own()
         await worker.watch()
-    assert readings(worker) == signals(worker) == []
+    assert not readings(worker)
+    assert not signals(worker)
 
 
 async def test_by_the_wall_ticks_go_on_without_posts_a_minute_after_their_end(
