@@ -15,6 +15,7 @@ import msgspec
 
 from models import load_classifier
 from models.encoder import drafts, evaluate, mix
+from models.examples import OURS
 
 FILES = {
     "sentiment": "sentiment_val.jsonl",
@@ -27,7 +28,7 @@ FILES = {
 def ours(folder: Path) -> list[tuple[str, Path]]:
     """The posts of this project that are held back, as files of their task."""
     found: dict[str, list[mix.Row]] = {"leak": [], "brands": []}
-    for path in sorted(mix.OURS.glob("*.jsonl")):
+    for path in sorted(OURS.glob("*.jsonl")):
         for row in mix.read(path):
             task = "brands" if row.brands else "leak"
             # Two-brand posts without a split were written to measure with.

@@ -122,10 +122,10 @@ people, nor for texts longer than a few paragraphs.
 """
 
 _DATA: Final = """\
-The texts themselves are not part of this project. `synthetic` are posts written for it, with
-invented brands (`models/data/leaks.jsonl`); a quarter of them, chosen by hash, is never trained
-on. Texts that also occur in the validation files, compared without case, links and handles, were
-removed.
+The texts themselves are not part of this project, but for `synthetic`: posts written for it, with
+invented brands (`models/data/leaks*.jsonl`). Those that are held back, by their `split` or by hash,
+were never trained on; nor were copies of texts in the validation files, compared without case,
+links and handles.
 """
 
 _MEASURED: Final = """\

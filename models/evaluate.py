@@ -141,7 +141,7 @@ def moods(model: Classifier, found: Sequence[Example]) -> tuple[dict[str, Mood],
 def talks(model: Classifier, found: Sequence[Example]) -> tuple[dict[str, Talk], Counts]:
     """Measure leak mentions on real texts, and on synthetic ones that were not trained on."""
     judged, refused = judge(model, found)
-    ours = [one for one in examples.leaks([examples.SYNTHETIC]) if examples.held_back(one)]
+    ours = [one for one in examples.ours() if examples.held_back(one)]
     own, more = judge(model, ours)
     groups = [slices(judged, key) for key in (_all, _read_only, _lang)]
     groups += [slices(own, key) for key in (_synthetic, _synthetic_lang)]

@@ -14,8 +14,10 @@ from streams.errors import InputError
 _NAMED: Final = re.compile(r"https?://\S+|@\w+")
 _BETWEEN: Final = re.compile(r"\W+")
 
-SYNTHETIC: Final = Path(__file__).parent / "data" / "leaks.jsonl"
-"""Leak posts and look-alikes written for this project; a quarter of them is only tested on."""
+OURS: Final = Path(__file__).parent / "data"
+"""Posts written for this project."""
+
+HELD_BACK: Final = "held-back"
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -28,6 +30,8 @@ class Example(msgspec.Struct, frozen=True):
     quality: str = "read"
     """How the label came about: `read` by a person, or a weaker way."""
     synthetic: bool = False
+    split: str = ""
+    """`held-back`: only tested on; anything else: never held back."""
 
 
 def read(paths: Iterable[Path], *, labels: tuple[str, ...]) -> list[Example]:
@@ -66,6 +70,11 @@ def leaks(paths: Iterable[Path]) -> list[Example]:
     return read(paths, labels=LEAKS)
 
 
+def ours() -> list[Example]:
+    """Read the leak posts and look-alikes written for this project."""
+    return leaks(sorted(OURS.glob("leaks*.jsonl")))
+
+
 def same(text: str) -> str:
     """What copies of a text have in common: its words, without case, links and handles.
 
@@ -88,6 +97,11 @@ def distinct(examples: Iterable[Example], *, unlike: Iterable[Example] = ()) -> 
 
 
 def held_back(example: Example, *, one_in: int = 4, seed: int = 0) -> bool:
-    """Whether an example is held back from training: one in so many, by a hash of its text."""
+    """Whether an example is held back from training.
+
+    As its `split` says; without one it is one in so many, by a hash of the text.
+    """
+    if example.split:
+        return example.split == HELD_BACK
     digest = sha256(f"{seed} {example.text}".encode("utf-8", "surrogatepass")).digest()
     return digest[0] % one_in == 0

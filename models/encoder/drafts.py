@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models import examples
 from models.encoder.heads import EMOTIONS, HEADS, PLACES, WIDTH
-from models.encoder.mix import HELD_BACK, Mix, Part, Row, phase, rows, turns
+from models.encoder.mix import Mix, Part, Row, phase, rows, turns
 from models.encoder.text import clean, find, mark, write
 from models.labels import LEAK_KINDS, LEAKS, SENTIMENTS
 from streams.errors import InputError
@@ -220,10 +220,8 @@ def pairs(found: Iterable[Row], number: int, draw: random.Random) -> Iterator[Dr
 
 def held_back(row: Row) -> bool:
     """Whether a row of ours is kept for measuring."""
-    if row.split:
-        return row.split == HELD_BACK
-    example = examples.Example(row.text, row.label, synthetic=True)
-    return row.synthetic and examples.held_back(example)
+    example = examples.Example(row.text, row.label, split=row.split)
+    return (bool(row.split) or row.synthetic) and examples.held_back(example)
 
 
 def gather(

@@ -21,7 +21,8 @@ from rich.console import Console
 from models import Classifier, load_classifier
 from models.encoder import measure, mix
 from models.encoder.heads import EMOTIONS
-from models.encoder.mix import HELD_BACK, Row
+from models.encoder.mix import Row
+from models.examples import HELD_BACK
 from models.labels import LEAKS, SENTIMENTS
 from streams.errors import InputError, RejectedError
 from streams.records import Verdict

@@ -5,16 +5,12 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from math import floor
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
+from models.examples import OURS
 from streams.errors import InputError
-
-OURS: Final = Path(__file__).parents[1] / "data"
-"""Posts written for this project."""
-
-HELD_BACK: Final = "held-back"
 
 Task = Literal["sentiment", "target", "leak", "irony", "emotion", "brands"]
 

@@ -13,8 +13,9 @@ from models import examples
 from models.encoder import drafts, measure, mix
 from models.encoder.drafts import Half
 from models.encoder.heads import HEADS, PLACES, WIDTH
-from models.encoder.mix import OURS, Mix, Part, Row
+from models.encoder.mix import Mix, Part, Row
 from models.encoder.text import BEFORE, CLOSE, OPEN, READ, clean, find, write
+from models.examples import HELD_BACK, OURS
 from models.labels import LEAK_KINDS, SENTIMENTS
 from streams.errors import InputError
 
@@ -197,8 +198,8 @@ def test_held_back_rows_and_copies_of_validation_are_never_trained_on(tmp_path: 
 
 
 def test_what_the_linear_model_holds_back_the_encoder_holds_back_too() -> None:
-    rows = list(mix.read(OURS / "leaks.jsonl"))
-    known = {one.text for one in examples.leaks([examples.SYNTHETIC]) if examples.held_back(one)}
+    rows = [row for path in OURS.glob("leaks*.jsonl") for row in mix.read(path)]
+    known = {one.text for one in examples.ours() if examples.held_back(one)}
     assert {row.text for row in rows if drafts.held_back(row)} == known
 
 
@@ -247,7 +248,7 @@ def test_our_two_brand_posts_name_their_brands_and_hold_a_hundred_back() -> None
         assert set(row.brands.values()) <= set(SENTIMENTS), row.text
         for name in row.brands:
             assert find(row.text, name), row.text
-    held = [row for row in rows if row.split == mix.HELD_BACK]
+    held = [row for row in rows if row.split == HELD_BACK]
     assert len(held) == 100
     assert all(set(row.brands.values()) == {"positive", "negative"} for row in held)
     assert len({examples.same(row.text) for row in rows}) == len(rows)

@@ -116,12 +116,27 @@ def test_validation_without_one_of_the_labels_is_refused() -> None:
 
 def test_what_is_held_back_of_our_own_posts_is_not_trained_on() -> None:
     material = train.gather(sentiment=moods(), leak=rumours(), moods=[], rumours=[])
-    assert any(one.synthetic for one in material.leak)
-    assert not any(examples.held_back(one) for one in material.leak if one.synthetic)
+    ours = [one for one in material.leak if one.synthetic]
+    assert {one.lang for one in ours} == {"de", "en", "es", "fr", "it", "pt"}
+    assert {one.split for one in ours} == {"", "train"}
+    assert not any(examples.held_back(one) for one in ours)
+
+
+def test_rows_marked_as_held_back_are_validated_on_and_never_trained_on() -> None:
+    known = [Example(one.text, one.label, split="train") for one in rumours()]
+    unseen = [
+        Example("the diary of Nortal leaked", "leak", split="held-back"),
+        Example("the diary leaks ink", "no_leak", split="held-back"),
+    ]
+    material = train.gather(sentiment=moods(), leak=[*known, *unseen], moods=[], rumours=[])
+    assert material.validate_leak == unseen
+    asked = train.gather(sentiment=moods(), leak=[*known, *unseen], moods=[], rumours=known[::9])
+    for one in (material, asked):
+        assert not {"held-back"} & {example.split for example in one.leak}
 
 
 def test_our_own_posts_cover_languages_kinds_and_look_alikes() -> None:
-    rows = [json.loads(line) for line in examples.SYNTHETIC.read_text().splitlines()]
+    rows = [json.loads(line) for line in (examples.OURS / "leaks.jsonl").read_text().splitlines()]
     found = Counter((row["lang"], row["label"]) for row in rows)
     for lang, least in {"fr": 60, "en": 60, "de": 25, "es": 25, "it": 25, "pt": 25}.items():
         assert found[lang, "leak"] >= least
