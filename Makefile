@@ -6,7 +6,7 @@ SHELL := /bin/sh
 
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
-LOCKS := core demo dev train hub
+LOCKS := core demo dev train encoder hub
 # The interpreters to try, newest tested first; `make PYTHON=/path/to/python` names another one.
 PYTHON ?= python3.13 python3.12 python3.11 python3
 

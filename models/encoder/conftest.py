@@ -1,4 +1,4 @@
-"""Without the extra `train`, the examples in modules that need it are not run."""
+"""Without the extra `encoder`, the examples in modules that need it are not run."""
 
 from importlib.util import find_spec
 from typing import Final

@@ -2,7 +2,7 @@
 
 The network becomes ONNX, its matrices become bytes, its embedding rows become bytes with a scale
 each; the answers of the small network are then calibrated on the validation rows of the mix, and
-compared with those of the network that was trained. Needs the extra `train`.
+compared with those of the network that was trained. Needs the extra `encoder`.
 """
 
 import argparse
