@@ -24,7 +24,7 @@ MISSING = [
 ]
 pytestmark = pytest.mark.skipif(
     bool(MISSING),
-    reason=f"not installed: {', '.join(MISSING)}; pip install 'trustwatch[encoder]' to run this test",
+    reason=f"not installed: {', '.join(MISSING)}; pip install 'trustwatch[encoder]' to run them",
 )
 
 GOOD = ("lovely", "great", "kind", "quick")

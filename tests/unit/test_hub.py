@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from models import hub
+from models import hub, load_classifier
 from streams.errors import ModelError, RejectedError
 from streams.records import Sentiment, Verdict
 
@@ -109,6 +109,21 @@ def test_a_saved_model_judges_sentiment_and_the_rest_comes_from_the_other(tmp_pa
     assert feeling.negative + feeling.neutral + feeling.positive == pytest.approx(1.0, abs=2e-4)
     assert feeling.neutral < 0.99
     assert verdict.leak == 0.25
+
+
+@needs_torch
+def test_a_model_by_name_judges_sentiment_beside_the_model_that_ships(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "model", ["negative", "neutral", "positive"])
+    model, shipped = load_classifier(f"hub:{folder}"), load_classifier()
+    texts = ["good day", "their customer database leaked"]
+    for said, plain in zip(model.classify(texts), shipped.classify(texts), strict=True):
+        assert isinstance(said, Verdict)
+        assert isinstance(plain, Verdict)
+        assert said.leak == plain.leak
+        assert said.sentiment != plain.sentiment
+    assert model.classify(texts, brands=[["day"], []]) == model.classify(texts)
+    assert shipped.name in model.name
+    assert not model.targeted
 
 
 @needs_torch
