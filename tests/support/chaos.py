@@ -33,7 +33,7 @@ from kafka.errors import KafkaError
 from msgspec.json import Decoder, encode
 
 from streams.domain.book import Book
-from streams.domain.brands import Brand, Matcher
+from streams.domain.brands import Matcher
 from streams.domain.explain import Explanation
 from streams.domain.ledger import COUNTS
 from streams.domain.row import day_of
@@ -43,21 +43,16 @@ from streams.pipeline import Judge, follow, millis, reading
 from streams.records import Reading, Signal
 from streams.settings import Settings, load_settings
 from streams.topics import Topics
-from streams.worker import GRACE
 from tests.support.alike import alike
 from tests.support.backtest import Told, backtest
 from tests.support.broker import ROOT, Kafka
 from tests.support.free import Free
+from tests.support.posts import BRANDS, mark, posts
 
 SESSION = 8.0
 """Seconds of the workers' session: the broker's least is 6."""
-SPAN = timedelta(days=6)
-"""Event time that a run covers: long enough for days to close while faults happen.
-
-A day stays open for 72 hours of it, at 50 s a run for 25 s: an outage of a worker must be shorter,
-as one in earnest must be shorter than `trust.close_after_hours`.
-"""
 OPEN_HOURS = 72
+"""See `posts.SPAN`."""
 PATIENCE = 60.0
 """Seconds to wait for something that no longer goes on."""
 SHOWN = 3
@@ -72,17 +67,8 @@ EACH = 3
 """Of so many readings of the backtest one is compared, of all brands and hours in turns."""
 IDLE = 8.0
 """Seconds without mentions after which a source holds no day open."""
-NAMES = [
-    f"{first}{last}"
-    for first in ("Bel", "Cor", "Dan", "Fir", "Gal")
-    for last in ("avo", "betta", "cino", "dora", "elix", "fonte", "gria", "huna", "isto", "jola")
-]
-BRANDS = tuple(Brand(id=name.lower(), name=name) for name in NAMES)
-
 KEY = "a key for the tests only"
 """Of the pseudonyms of authors."""
-AUTHORS = 400
-MILLISECOND = timedelta(milliseconds=1)
 
 _decode_signal = Decoder(Signal).decode
 
@@ -97,48 +83,6 @@ def brands_file(folder: Path) -> Path:
     path = folder / "brands.toml"
     path.write_text("".join(f'[[brand]]\nid = "{b.id}"\nname = "{b.name}"\n' for b in BRANDS))
     return path
-
-
-def posts(seed: int, count: int, end: datetime) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Yield key, value and `received` of posts: repeats, deletions and rubbish among them.
-
-    They end right before an instant, the last millisecond having one about each brand.
-    """
-    rng = random.Random(seed)
-    start = end - SPAN
-    for number in range(count):
-        at = start + SPAN * number / count - timedelta(seconds=rng.uniform(0, 600))
-        chance = rng.random()
-        known = f"p{max(0, number - rng.randrange(1, 1_500))}"
-        if chance < 0.005:
-            rubbish = b'{"id": ' + b"x" * rng.randrange(9)
-            yield f"bad{number}".encode(), rubbish, at.isoformat().encode()
-            continue
-        name = known if chance < 0.02 else f"p{number}"
-        if chance < 0.01:
-            yield record(name, at, deleted=True)
-            continue
-        named = " and ".join(rng.sample(NAMES, rng.choice((0, 1, 1, 1, 2))))
-        text = f"post {number}: so much for {named} today, said my neighbour {chance}"
-        author = {"id": f"a{rng.randrange(AUTHORS)}"}
-        yield record(name, at, text=text, author=author, source=rng.choice(("forum", "rss")))
-    for name in NAMES:
-        yield record(f"last-{name}", end - MILLISECOND, text=f"good night, {name}")
-
-
-def record(name: str, at: datetime, **fields: Any) -> tuple[bytes, bytes, bytes]:
-    """Return key, value and `received` of a post."""
-    post = {"id": name, "created_at": at.isoformat(), **fields}
-    return name.encode(), json.dumps(post).encode(), at.isoformat().encode()
-
-
-def mark(producer: KafkaProducer, topic: str, end: datetime) -> None:
-    """Have the workers look at all ticks before an instant: say in each source that it is over."""
-    late = end + timedelta(milliseconds=GRACE + TICK // 2)
-    for partition in producer.partitions_for(topic):
-        key, value, received = record(f"mark-{partition}", late, deleted=True)
-        headers = [("received", received)]
-        producer.send(topic, key=key, value=value, headers=headers, partition=partition)
 
 
 class Feeder(threading.Thread):
