@@ -4,6 +4,7 @@
 such as leak mentions, is judged by the model that ships.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from hashlib import sha256
@@ -172,6 +173,8 @@ def _fetch(place: str) -> tuple[Any, Any]:
         AutoTokenizer,
     )
 
+    # Each try to reach a hub that is away would be a line; the error says it in one.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         model = AutoModelForSequenceClassification.from_pretrained(place)
         return model, AutoTokenizer.from_pretrained(place)
