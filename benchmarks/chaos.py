@@ -90,8 +90,8 @@ def main() -> int:
     seeds = options.seeds or ([1] if options.quick else [1, 2, 3])
     options.posts = options.posts or (15_000 if options.quick else 50_000)
     options.rate = options.rate or 1_000
-    data = f"{options.posts:,} generated posts a run at {options.rate:,.0f}/s, 50 brands, crises, repeats, "
-    data += f"deletions and rubbish among them; seeds {', '.join(map(str, seeds))}"
+    data = f"{options.posts:,} generated posts a run at {options.rate:,.0f}/s, 50 brands, crises, "
+    data += f"repeats, deletions and rubbish among them; seeds {', '.join(map(str, seeds))}"
     report = Report(f"Chaos, transport: {options.transport}", data, options.quick)
     report.head()
     results = []
