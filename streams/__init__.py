@@ -12,6 +12,7 @@ A post arrives on the topic `posts`. Read these files in this order to follow it
                 ledger, view, explain: the index; track, surge, alarms, watch: the alarms; book
     terms       what the settings make of the constants of both
     closing     which days may close, and what the broker is asked for that (`offsets`)
+    tide        how far the clock on the wall may run: no further than all that waits
     tables      the books as a Faust table, rebuilt from its changelog
     worker      carries batches through the stages and counts what it does
     app         where Kafka meets the stages

@@ -275,7 +275,7 @@ def deletion(post: Post, at: datetime, *, partition: int = 0, offset: int = 0) -
     return Mention(post=post.id, at=at, partition=partition, offset=offset, deleted=True)
 
 
-def parse(record: Record, *, max_text: int) -> Post:
+def parse(record: Valued, *, max_text: int) -> Post:
     """Return the post of a record.
 
     Raises:
@@ -403,7 +403,8 @@ def row_of(mention: Mention, at: int, weights: Weights) -> Row:
         loss=round(weight * felt.negative * blame),
         label=shares.index(max(shares)),
         leak=mention.is_leak,
-        source=mention.source,
+        # Whoever else writes mentions may not know how much a packed row has room for.
+        source=mention.source[:LONGEST_SOURCE],
         kind=KINDS.index(mention.leak_kind) if mention.leak_kind in KINDS else 0,
         author=int(mention.author or "0", 16),
         copy=int(mention.copy or "0", 16),

@@ -32,6 +32,7 @@ from streams.server import Health
 from streams.settings import Settings
 from streams.tables import Books
 from streams.terms import rule_of, tuned
+from streams.tide import Tide
 from streams.topics import Topics
 from streams.transport import Consumer, Fence, Out, Producer, Stall
 
@@ -48,8 +49,10 @@ CLOSED_AT_ONCE = 1_000
 GRACE = 60_000
 """Milliseconds that a tick waits for posts after its end; for later ones it is looked at again."""
 READING_SHARE = 0.1
-"""Most of a worker's processor time that may go into readings: with many brands, the pauses
-between them grow longer."""
+"""Share of a worker's time that may go into readings, however much there is to do: with many
+brands, the pauses between them grow longer."""
+IDLE_SHARE = 0.3
+"""Share of the time in which it would have nothing to do that may go into them too."""
 STRETCH = 0.02
 """Seconds of readings after which posts get their turn."""
 
@@ -57,6 +60,26 @@ Runs = Mapping[int, Sequence[Out]]
 """What to send, by partition."""
 
 _encode = msgspec.json.encode
+
+
+@dataclass
+class Pace:
+    """How much of its time a worker has for readings: part of what posts leave, and a bit more."""
+
+    now: float
+    worked: float
+
+    def pause(self, took: float, *, now: float, worked: float) -> float:
+        """Return the seconds to wait after a round of readings.
+
+        Args:
+            took: seconds of processor that the round took.
+            now: seconds of a steady clock.
+            worked: seconds of processor that all went into, the round included.
+        """
+        busy = (worked - self.worked - took) / max(now - self.now, took, 1e-9)
+        self.now, self.worked = now, worked
+        return took / max(READING_SHARE, IDLE_SHARE * (1.0 - busy))
 
 
 @dataclass(kw_only=True)
@@ -77,6 +100,7 @@ class Worker:
     _silent: bool = False
     _reasons: Reasons = field(default_factory=Reasons)
     closing: Closing = field(init=False)
+    tide: Tide = field(init=False)
     _looked: float = 0.0
     _homes: dict[str, int] = field(default_factory=dict)
     _known: dict[str, Brand] = field(default_factory=dict)
@@ -88,6 +112,11 @@ class Worker:
             mentions=self.topics.mentions,
             partitions=self.settings.kafka.partitions,
             close_after=int(self.settings.trust.close_after_hours * HOUR),
+        )
+        self.tide = Tide(
+            posts=self.topics.posts,
+            mentions=self.topics.mentions,
+            partitions=self.settings.kafka.partitions,
         )
 
     @property
@@ -165,11 +194,13 @@ class Worker:
 
     async def keep_watching(self) -> None:
         """Publish readings for as long as the app runs."""
-        pause = self.settings.trust.tick
+        pause, pace = self.settings.trust.tick, Pace(time.monotonic(), time.thread_time())
         while not self.app.should_stop:
             await asyncio.sleep(pause)
             if self.app.tables.actives_ready:
-                pause = await self.watch()
+                took = await self.watch()
+                least = pace.pause(took, now=time.monotonic(), worked=time.thread_time())
+                pause = max(self.settings.trust.tick, least)
 
     async def keep_looking(self) -> None:
         """Look around for as long as the app runs."""
@@ -182,17 +213,23 @@ class Worker:
                 self.own()
 
     async def keep_asking(self) -> None:
-        """Ask the broker whether days that are ripe may close, for as long as the app runs."""
+        """Ask the broker what waits, for as long as the app runs."""
         while not self.app.should_stop:
             await asyncio.sleep(ASK)
-            # Without an answer they stay open; asked again in a moment.
-            with suppress(KafkaError, TimeoutError):
-                await self.closing.ask(self.consumer, self.table.books)
+            await self.ask()
+
+    async def ask(self) -> None:
+        """Ask the broker whether days that are ripe may close, and how far the clock may run."""
+        # Without an answer they stay open, and it stands; asked again in a moment.
+        with suppress(KafkaError, TimeoutError):
+            await self.closing.ask(self.consumer, self.table.books)
+            if self.settings.trust.clock == "wall":
+                await self.tide.ask(self.consumer, self.table.owned(), now=time.time())
 
     async def watch(self) -> float:
-        """Publish what is new; return the seconds to wait for the next time."""
+        """Publish what is new; return the seconds that it took to find it."""
         async with self._telling:
-            return self.settings.trust.tick if self._silent else await self._tell()
+            return 0.0 if self._silent else await self._tell()
 
     async def fall_silent(self) -> None:
         """Return when nothing more is on its way: partitions move, and another one will tell."""
@@ -208,9 +245,9 @@ class Worker:
         took = await self._tell_readings()
         for partition in self.table.owned():
             book = self.table.book(partition)
-            if until := self._until(book):
+            if until := self._until(partition, book):
                 took += await self._tell_signals(partition, book.steps(until))
-        return max(self.settings.trust.tick, took / READING_SHARE)
+        return took
 
     async def _tell_readings(self) -> float:
         """Publish readings where there is news; return how long they took to make."""
@@ -245,13 +282,14 @@ class Worker:
             began = time.thread_time()
         return took
 
-    def _until(self, book: Book) -> int | None:
-        """Return the tick that is not over yet: of the clock, or of the slowest source."""
-        if self.settings.trust.clock == "wall" and not any(self.consumer.lag().values()):
-            return int(time.time() * 1000 - GRACE) // TICK
+    def _until(self, partition: int, book: Book) -> int | None:
+        """Return the tick that is not over yet: by the slowest source, or by the clock if later."""
         reached = book.progress.reached(idle_after=self.settings.trust.idle_after)
         if reached is None and book.watch.tick is None:
             reached = book.latest() or None
+        # Nothing is in there unless the clock on the wall counts.
+        if partition in self.tide.reached:
+            reached = max(reached or 0, int(self.tide.reached[partition] * 1000))
         return None if reached is None else (reached - GRACE) // TICK
 
     async def signal(self, partition: int, signals: Sequence[Signal]) -> None:
@@ -334,7 +372,7 @@ class Worker:
         told = {
             "partitions": {p: book.totals() for p, book in books.items()},
             "ticks": {p: book.watch.tick or 0 for p, book in books.items()},
-            "ahead": {p: (self._until(book) or 0) for p, book in books.items()},
+            "ahead": {p: (self._until(p, book) or 0) for p, book in books.items()},
             "readings": {b: r for book in books.values() for b, r in book.readings().items()},
             "late": sum(book.late for book in books.values()),
         }

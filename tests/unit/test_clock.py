@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +22,7 @@ from streams.domain.track import TICK
 from streams.metrics import Metrics
 from streams.records import Mention, Sentiment, Signal, TrustReading
 from streams.settings import load_settings
+from streams.tide import PAUSE
 from streams.topics import Topics
 from streams.transport import Fence, Out, Stall
 from streams.worker import GRACE, LOOK, SILENCE, Worker
@@ -92,8 +93,16 @@ class Source:
     gate = SimpleNamespace(unfinished=dict)
 
     def lag(self) -> Mapping[TP, int]:
-        """Return how many records wait."""
-        return {MENTIONS: self.waiting}
+        """Return how many records are still to be delivered: what waits was."""
+        return {MENTIONS: 0}
+
+    async def ends(self, _topic: str, partitions: Collection[int]) -> Mapping[int, int]:
+        """Return where partitions end."""
+        return dict.fromkeys(partitions, 9)
+
+    async def done(self, _topic: str, partitions: Collection[int]) -> Mapping[int, int]:
+        """Return how far they are worked off."""
+        return dict.fromkeys(partitions, 9 - self.waiting)
 
 
 @pytest.fixture
@@ -170,6 +179,12 @@ async def post(
     await worker.follow_batch(records)
 
 
+async def look(worker: Worker) -> None:
+    """Have a worker ask how far the clock may run, then tell what is new."""
+    await worker.ask()
+    await worker.watch()
+
+
 def looked(worker: Worker) -> int:
     """Tell up to which tick the alarms were looked at."""
     return worker.table.book(0).watch.tick or 0
@@ -197,12 +212,12 @@ async def test_by_the_wall_a_silent_brand_forgets_as_time_passes(
 async def test_by_the_posts_nothing_moves_while_there_are_none(build: Build, clock: Clock) -> None:
     worker = build("event")
     await post(worker, clock, count=30, leak=True)
-    await worker.watch()
+    await look(worker)
     tick = looked(worker)
     for _ in range(5):
         clock.advance(24 * 60 * MINUTE)
         worker.own()
-        await worker.watch()
+        await look(worker)
         assert looked(worker) == tick
     assert len(readings(worker)) == 6
     assert {one.at.timestamp() for one in readings(worker)} == {START}
@@ -218,7 +233,7 @@ async def test_of_a_brand_without_posts_nothing_is_ever_told(
     for _ in range(5):
         clock.advance(24 * 60 * MINUTE)
         worker.own()
-        await worker.watch()
+        await look(worker)
     assert not readings(worker)
     assert not signals(worker)
 
@@ -228,10 +243,10 @@ async def test_by_the_wall_ticks_go_on_without_posts_a_minute_after_their_end(
 ) -> None:
     worker = build("wall")
     await post(worker, clock)
-    await worker.watch()
+    await look(worker)
     for _ in range(50):
         clock.advance(7.5 * MINUTE)
-        await worker.watch()
+        await look(worker)
         over = (looked(worker) * TICK + GRACE) / 1000
         assert over <= clock.now < over + TICK / 1000
 
@@ -246,11 +261,28 @@ async def test_while_posts_wait_the_wall_does_not_run_ahead_of_them(
     worker.consumer.waiting = 1
     for _ in range(3):
         clock.advance(40 * MINUTE)
-        await worker.watch()
+        await look(worker)
         assert looked(worker) == (reached - GRACE) // TICK
     worker.consumer.waiting = 0
-    await worker.watch()
+    for _ in range(2):
+        clock.advance(PAUSE)
+        await look(worker)
     assert looked(worker) == (int(clock.now * 1000) - GRACE) // TICK
+
+
+async def test_posts_that_begin_to_wait_hold_the_clock_where_it_was(
+    build: Build, clock: Clock
+) -> None:
+    worker = build("wall")
+    await post(worker, clock)
+    clock.advance(40 * MINUTE)
+    await look(worker)
+    tick = looked(worker)
+    worker.consumer.waiting = 1
+    for _ in range(3):
+        clock.advance(40 * MINUTE)
+        await look(worker)
+        assert looked(worker) == tick
 
 
 async def test_by_the_wall_posts_that_waited_are_looked_at_in_their_own_ticks(
@@ -261,11 +293,13 @@ async def test_by_the_wall_posts_that_waited_are_looked_at_in_their_own_ticks(
     await post(prompt, clock, leak=True)
     for _ in range(30):
         clock.advance(60 * MINUTE)
-        await prompt.watch()
+        await look(prompt)
     waited.consumer.waiting = 1
-    await waited.watch()
+    await look(waited)
     waited.consumer.waiting = 0
-    await waited.watch()
+    for _ in range(2):
+        clock.advance(PAUSE)
+        await look(waited)
     told = {one.id: one for one in signals(waited)}
     assert told == {one.id: one for one in signals(prompt)}
     assert all(one.ended for one in told.values())
@@ -279,7 +313,7 @@ async def test_an_alarm_ends_by_the_wall_when_posts_stop(build: Build, clock: Cl
     while not any(one.ended for one in signals(worker)):
         assert hours < 48, "it never ends"
         clock.advance(60 * MINUTE)
-        await worker.watch()
+        await look(worker)
         hours += 1
     (first, *_, last) = signals(worker)
     assert (first.id, first.ended, first.detector) == (last.id, None, "leak")
@@ -287,7 +321,7 @@ async def test_an_alarm_ends_by_the_wall_when_posts_stop(build: Build, clock: Cl
     assert began + 6 * HOUR / 1000 < last.ended.timestamp() <= clock.now - GRACE / 1000
     tick = looked(worker)
     clock.advance(60 * MINUTE)
-    await worker.watch()
+    await look(worker)
     assert signals(worker)[-1] == last, "it is told once"
     assert looked(worker) > tick
 
@@ -301,7 +335,7 @@ async def run_for(
     async def sleep(pause: float) -> None:
         if pause:
             clock.advance(pause)
-            await worker.watch()
+            await look(worker)
             worker.app.should_stop = clock.now >= end
         await rest(0)
 

@@ -353,3 +353,19 @@ def test_a_reading_tells_what_it_is_made_of() -> None:
     assert result.latest_leak is not None
     assert (result.latest_leak.post, result.latest_leak.source) == ("p9", "forum")
     assert result.enough
+
+
+def test_a_mention_of_another_writer_with_a_long_source_stops_nobody() -> None:
+    mention = Mention(
+        post="p",
+        at=datetime(2026, 11, 23, 12, tzinfo=UTC),
+        partition=0,
+        offset=0,
+        brand="acme",
+        source="é" * 500,
+        sentiment=Sentiment(0.1, 0.2, 0.7),
+    )
+    book = Book()
+    out = follow([Rec(msgspec.json.encode(mention))], book, heard=0.0)
+    assert not out.letters
+    assert [change.row.source for change in out.changes] == ["é" * 60]
