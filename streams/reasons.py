@@ -10,8 +10,10 @@ from streams.domain.view import View
 PAUSE = 5.0
 """Seconds between two explanations of a brand's readings."""
 AT_ONCE = 0.05
-"""Seconds that a round of readings may spend on explanations that can wait for a later one;
-beyond, no more than on the readings themselves."""
+"""Seconds that a round of readings may spend on explanations that can wait for a later one."""
+BESIDE = 0.25
+"""The share of the seconds spent on readings that may go there besides: with thousands of brands,
+explanations are minutes old."""
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Reasons:
         if brand not in self._known:
             return True
         now = self.clock()
-        spare = AT_ONCE + (now - self._began - self._spent) - self._spent
+        spare = AT_ONCE + BESIDE * (now - self._began - self._spent) - self._spent
         return now - self._known[brand][0] >= PAUSE and spare > 0
 
     def find(self, seen: View) -> Explanation:
