@@ -229,7 +229,11 @@ class Worker:
     async def watch(self) -> float:
         """Publish what is new; return the seconds that it took to find it."""
         async with self._telling:
-            return 0.0 if self._silent else await self._tell()
+            return 0.0 if self._is_silent() else await self._tell()
+
+    def _is_silent(self) -> bool:
+        """Tell whether to publish nothing: partitions move, or the worker ends."""
+        return self._silent or self.app.should_stop
 
     async def fall_silent(self) -> None:
         """Return when nothing more is on its way: partitions move, and another one will tell."""
@@ -253,7 +257,7 @@ class Worker:
         """Publish readings where there is news; return how long they took to make."""
         brands, self.dirty = self._reasons.begin(self.dirty | self._reasons.due()), set()
         took = 0.0
-        while brands and not self._silent:
+        while brands and not self._is_silent():
             began = time.thread_time()
             readings, brands = self._readings(brands)
             took += time.thread_time() - began
@@ -276,6 +280,9 @@ class Worker:
         took, began = 0.0, time.thread_time()
         for found in steps:
             took += time.thread_time() - began
+            # Of a worker that ends, the producer ends too; whoever follows looks at it all again.
+            if self.app.should_stop:
+                break
             await self.signal(partition, found)
             # Posts get their turn, also where nothing was found.
             await asyncio.sleep(0)

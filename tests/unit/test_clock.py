@@ -366,3 +366,34 @@ async def test_by_the_posts_silent_brands_are_not_read_again(
     await run_for(worker, clock, 10 * SILENCE, monkeypatch)
     assert {one.at.timestamp() for one in readings(worker)} == {START}
     assert len(readings(worker)) <= 3, "no more than it takes to explain it"
+
+
+@pytest.mark.parametrize("where", ["readings", "signals"])
+async def test_a_worker_that_ends_in_the_middle_of_a_round_tells_no_more(
+    build: Build, clock: Clock, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    worker = build("wall")
+    for _ in range(20):
+        await post(worker, clock, leak=True)
+    told: list[str] = []
+    publish, signal = worker.publish, worker.signal
+
+    async def publish_and_end(found: Sequence[TrustReading]) -> None:
+        assert not worker.app.should_stop, "the producer has ended"
+        await publish(found)
+        told.append("readings")
+        worker.app.should_stop = where == "readings"
+
+    async def signal_and_end(partition: int, found: Sequence[Signal]) -> None:
+        assert not worker.app.should_stop, "the producer has ended"
+        await signal(partition, found)
+        told.append("signals")
+        worker.app.should_stop = True
+
+    monkeypatch.setattr(worker, "publish", publish_and_end)
+    monkeypatch.setattr(worker, "signal", signal_and_end)
+    for _ in range(3):
+        clock.advance(60 * MINUTE)
+        worker.own()
+        await look(worker)
+    assert told == (["readings"] if where == "readings" else ["readings", "signals"])
