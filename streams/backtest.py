@@ -1,19 +1,20 @@
 """A backtest: posts from files through the judge and the fold, offline, into files and a report."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from itertools import islice
+from datetime import date
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from models import Classifier
+from models import Brands, Classifier
 from streams.domain.brands import Brand
 from streams.domain.row import HOUR, day_of
 from streams.errors import InputError, RejectedError
-from streams.feed import Bad, Item, Place, Reader
+from streams.feed import Bad
+from streams.finding import Batch, Found
 from streams.history import History, replay
 from streams.pipeline import Judge, Judged, millis
 from streams.records import Incident, Mention, Reading, Signal, Verdict
@@ -24,14 +25,8 @@ from streams.terms import rule_of, tuned
 FILES: Final = ("readings.jsonl", "signals.jsonl", "incidents.jsonl", "report.html")
 """What a backtest writes."""
 
-EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
-LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
-"""A post that is dated outside of these is a slip, and would stretch the history over ages."""
-
 EPOCH: Final = date(1970, 1, 1)
 
-_BATCH: Final = 1_024
-"""Posts judged together."""
 _READING: Final = (
     *("brand", "at", "index", "low", "high", "enough", "capital", "mood_loss", "shocks"),
 )
@@ -40,24 +35,10 @@ _SIGNAL: Final = ("brand", "at", "detector", "channel", "why", "posts")
 _encode = msgspec.json.Encoder().encode
 
 
-class Line(NamedTuple):
-    """A line as the judge takes it: a record that was received when its post was created."""
-
-    place: Place
-    value: bytes
-    timestamp: int
-    offset: int
-    topic: str = "posts"
-    partition: int = 0
-    key: bytes | None = None
-    headers: Sequence[tuple[str, bytes]] = ()
-
-
 @dataclass
 class Tally:
     """What has been read so far."""
 
-    lines: int = 0
     posts: int = 0
     """Posts, those with one id being one."""
     again: int = 0
@@ -69,21 +50,21 @@ class Tally:
     """Event time of the earliest and of the latest post about a brand, in milliseconds."""
     seen: set[int] = field(default_factory=set, repr=False)
 
-    def note(self, item: Item) -> None:
-        """Count a line that holds a post."""
-        name = hash(item.id)
-        if name in self.seen:
-            self.again += 1
-        else:
-            self.seen.add(name)
-            self.posts += 1
+    def note(self, ids: Sequence[str]) -> None:
+        """Count the lines that hold posts with these ids."""
+        before = len(self.seen)
+        self.seen.update(map(hash, ids))
+        fresh = len(self.seen) - before
+        self.posts += fresh
+        self.again += len(ids) - fresh
 
-    def span(self, mention: Mention) -> None:
-        """Take note of when a mention counts."""
-        self.mentions += 1
-        at = millis(mention.at)
-        self.first = at if self.first is None else min(self.first, at)
-        self.last = at if self.last is None else max(self.last, at)
+    def span(self, mentions: Sequence[Mention]) -> None:
+        """Take note of when mentions count."""
+        self.mentions += len(mentions)
+        if mentions:
+            first, last = min(one.at for one in mentions), max(one.at for one in mentions)
+            self.first = min(millis(first), self.first or millis(first))
+            self.last = max(millis(last), self.last or millis(last))
 
     @property
     def days(self) -> int:
@@ -119,12 +100,12 @@ class Folded(NamedTuple):
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """Yield for each brand its id, posts, index at the end, pages, tickets and digests."""
+        signals = Counter((one.brand, one.channel) for one in self.history.signals)
         for one in self.history.brands:
-            mine = [signal.channel for signal in self.history.signals if signal.brand == one.brand]
             posts = int(one.negative.sum() + one.neutral.sum() + one.positive.sum())
             known = len(one.at) and one.enough[-1]
             index = f"{one.index[-1]:.0f}" if known else "unknown"
-            counts = (f"{mine.count(name):,}" for name in ("page", "ticket", "digest"))
+            counts = (f"{signals[one.brand, name]:,}" for name in ("page", "ticket", "digest"))
             yield (one.brand, f"{posts:,}", index, *counts)
 
 
@@ -147,18 +128,18 @@ def fold(
 
 
 def judged(
-    reader: Reader,
+    found: Iterable[tuple[Batch, Found]],
     judge: Judge,
     *,
     tally: Tally,
     report: Callable[[Tally], None],
     complain: Callable[[Bad], None],
 ) -> Iterator[Mention]:
-    """Yield what the posts of some files say about the brands.
+    """Yield what posts say about the brands that were found in them.
 
     Args:
-        reader: the files.
-        judge: judges them.
+        found: batches of lines, and what is in them.
+        judge: judges the posts.
         tally: kept up to date.
         report: called after each batch.
         complain: called with each line that is no post or cannot be judged.
@@ -166,49 +147,36 @@ def judged(
     Raises:
         InputError: a file is damaged.
     """
-
-    def refuse(bad: Bad) -> None:
-        tally.bad += 1
-        complain(bad)
-
-    lines = _lines(reader, tally, refuse)
-    while batch := list(islice(lines, _BATCH)):
-        out = _result(judge(batch))
-        for letter in out.letters:
-            refuse(Bad(letter.record.place, f"{letter.reason}: {letter.detail}"))
-        for mention in out.mentions:
-            tally.span(mention)
-            yield mention
+    for batch, one in found:
+        out = Judged(mentions=one.deleted)
+        _run(judge.judge([(batch.places[number], named) for number, named in one.named], out))
+        bad = [*batch.bad, *(Bad(batch.places[number], why) for number, why in one.refused)]
+        bad += [Bad(letter.record, f"{letter.reason}: {letter.detail}") for letter in out.letters]
+        for line in bad:
+            complain(line)
+        tally.bad += len(bad)
+        tally.note(one.ids)
+        tally.span(out.mentions)
+        yield from out.mentions
         report(tally)
 
 
-def _result(judging: Coroutine[Any, Any, Judged]) -> Judged:
+def _run(judging: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine that has nothing to wait for; an event loop would only cost time."""
     try:
         judging.send(None)
-    except StopIteration as done:
-        return cast("Judged", done.value)
+    except StopIteration:
+        return
     raise RuntimeError("offline, nothing can be waited for")
-
-
-def _lines(reader: Reader, tally: Tally, refuse: Callable[[Bad], None]) -> Iterator[Line]:
-    for number, item in enumerate(reader):
-        tally.lines += 1
-        if isinstance(item, Bad):
-            refuse(item)
-        elif not EARLIEST <= item.created_at < LATEST:
-            years = f"{EARLIEST.year} to {LATEST.year - 1}"
-            refuse(Bad(item.place, f"dated {item.created_at.year:04}; posts are of {years}"))
-        else:
-            tally.note(item)
-            yield Line(item.place, item.value, millis(item.created_at), number)
 
 
 def at_once(classifier: Classifier) -> Callable[..., Awaitable[Any]]:
     """Return a classifier as the judge takes it: it answers without waiting."""
 
-    async def classify(texts: Sequence[str]) -> list[Verdict | RejectedError]:
-        return classifier.classify(texts)
+    async def classify(
+        texts: Sequence[str], *, brands: Brands | None = None
+    ) -> list[Verdict | RejectedError]:
+        return classifier.classify(texts, brands=brands)
 
     return classify
 

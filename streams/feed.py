@@ -27,6 +27,7 @@ from streams.topics import Topics, require
 
 LONGEST_LINE = LARGEST_POST - 64 * 1024
 """Bytes of the longest line: the record adds its key, its headers and a frame."""
+_LONG = f"longer than {LONGEST_LINE} bytes"
 PENDING = 10_000
 """Most posts on their way to the broker."""
 _BUFFER = 1 << 20
@@ -49,6 +50,13 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         """Write it as editors do."""
         return f"{'standard input' if self.file == STDIN else self.file}:{self.line}"
+
+
+class Line(NamedTuple):
+    """A line that is not empty, without blanks around it."""
+
+    value: bytes
+    place: Place
 
 
 class Item(NamedTuple):
@@ -101,11 +109,16 @@ class Reader:
 
     def __iter__(self) -> Iterator[Item | Bad]:
         """Yield each line as a post, or why it is none; empty lines are passed over."""
+        for line in self.lines():
+            yield line if isinstance(line, Bad) else _item(line)
+
+    def lines(self) -> Iterator[Line | Bad]:
+        """Yield each line that is not empty as it is, or why it is too long to be a post."""
         self._passed, first = 0, self.start_at
         for file in self.files:
             with _open(file) as (raw, lines):
                 self._current = raw if file != STDIN else None
-                yield from _parse(file, lines, first)
+                yield from _cut(file, lines, first)
                 self._current = None
             self._passed += file.stat().st_size if file != STDIN else 0
             first = 1
@@ -130,7 +143,7 @@ def _lines(file: Path, raw: BinaryIO) -> Any:
     return raw
 
 
-def _parse(file: Path, lines: BinaryIO, first: int) -> Iterator[Item | Bad]:
+def _cut(file: Path, lines: BinaryIO, first: int) -> Iterator[Line | Bad]:
     number = 0
     try:
         while line := lines.readline(LONGEST_LINE + 2):
@@ -138,17 +151,16 @@ def _parse(file: Path, lines: BinaryIO, first: int) -> Iterator[Item | Bad]:
             whole = line.endswith(b"\n") or len(line) <= LONGEST_LINE
             while not line.endswith(b"\n") and (rest := lines.readline(LONGEST_LINE)):
                 line = rest
-            if number >= first and line.strip():
+            value = line.strip()
+            if number >= first and value:
                 place = Place(file, number)
-                yield (
-                    _item(line, place) if whole else Bad(place, f"longer than {LONGEST_LINE} bytes")
-                )
+                yield Line(value, place) if whole else Bad(place, _LONG)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise InputError(f"{file}: cannot be read after line {number}: {error}") from error
 
 
-def _item(line: bytes, place: Place) -> Item | Bad:
-    value = line.strip()
+def _item(line: Line) -> Item | Bad:
+    value, place = line
     try:
         post = _decode(value)
     except msgspec.ValidationError as error:

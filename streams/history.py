@@ -7,7 +7,7 @@ say, so that makes no difference, and no post can come late.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from functools import lru_cache
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from streams.domain.brands import Brand
 from streams.domain.evidence import Floats
 from streams.domain.ledger import Ledger
 from streams.domain.row import DAY, HOUR, KINDS, LABELS, Columns, Row, columns, day_of, instant
-from streams.domain.stories import Chapter, Shocks, Story, quiet, shares
+from streams.domain.stories import Chapter, Shocks, Story, shared
 from streams.domain.track import TICK, TICKS_A_DAY, Track
 from streams.domain.trust import Reading as Numbers
 from streams.domain.trust import Rule
@@ -188,7 +188,7 @@ class _History:
             newest = max(newest, int(rows.at[-1]))
         self._terms, self._brands, self._on_day = terms, brands, on_day
         self._until = (newest // HOUR + 1) * TICKS_AN_HOUR
-        self._chapters = lru_cache(maxsize=1)(self._chapters_of)
+        self._chapters: dict[tuple[str, int], list[Chapter]] = {}
         self._seen: dict[str, list[_Seen]] = {brand: [] for brand in self._ledgers}
 
     def tell(self) -> History:
@@ -221,11 +221,15 @@ class _History:
         """Keep the readings at the ends of hours, from the brand's first one on."""
         ticks = first + np.arange(seen.index.shape[1])
         kept = (ticks + 1) % TICKS_AN_HOUR == 0
-        at = (ticks[kept] + 1) * TICK
+        at, day = (ticks[kept] + 1) * TICK, first // TICKS_A_DAY
         for i, brand in enumerate(brands):
             numbers = {name: getattr(seen, name)[i, kept] for name in (*_NUMBERS, "enough")}
             self._seen[brand].append(_Seen(at, numbers))
-        self._on_day(instant(first // TICKS_A_DAY * DAY).date())
+            if numbers["shock_loss"].any():
+                # The ledger has just looked at the day: now it costs nothing to ask.
+                tail = self._ledgers[brand].settled(day, (day + 1) * DAY)
+                self._chapters[brand, day] = tail.chapters
+        self._on_day(instant(day * DAY).date())
 
     def _brand(self, brand: str) -> BrandHistory:
         hours, counts = self._volumes[brand]
@@ -244,31 +248,31 @@ class _History:
         """Yield the readings at the ends of the hours with posts."""
         due = np.isin(brand.at - HOUR, brand.hours)
         version = self._terms.rule.version
-        columns = [getattr(brand, name)[due].tolist() for name in _READ]
-        losses, enough = brand.shock_loss[due].tolist(), brand.enough[due].tolist()
-        for at, loss, known, *numbers in zip(
-            brand.at[due].tolist(), losses, enough, *columns, strict=True
-        ):
+        series = [getattr(brand, name)[due].tolist() for name in _READ]
+        at, enough = brand.at[due].tolist(), brand.enough[due].tolist()
+        shocks = self._shocks(brand.brand, at, brand.shock_loss[due].tolist())
+        for due_at, told, known, *numbers in zip(at, shocks, enough, *series, strict=True):
             yield Reading(
                 brand=brand.brand,
-                at=instant(at),
+                at=instant(due_at),
                 enough=known,
-                shocks=self._shocks(brand.brand, at, loss),
+                shocks=told,
                 version=version,
                 **{name: round(one, 6) for name, one in zip(_READ, numbers, strict=True)},
             )
 
-    def _shocks(self, brand: str, at: int, points: float) -> tuple[Shock, ...]:
-        if not points:
-            return ()
-        chapters = self._chapters(brand, day_of(at - 1))
-        parts = shares(chapters, at, self._terms.rule.shocks)
-        return tuple(shock(brand, name, points * part) for name, part in parts.items())
-
-    def _chapters_of(self, brand: str, day: int) -> list[Chapter]:
-        ledger = self._ledgers[brand]
-        page = ledger.page(day)
-        return page.chapters if page else [quiet(one) for one in ledger.carry(day * DAY).stories]
+    def _shocks(
+        self, brand: str, at: Iterable[int], losses: Iterable[float]
+    ) -> Iterator[tuple[Shock, ...]]:
+        """Yield what each incident takes off at each of some instants, given what all do."""
+        for day, due in groupby(zip(at, losses, strict=True), key=lambda one: day_of(one[0] - 1)):
+            instants, points = zip(*due, strict=True)
+            chapters = self._chapters.get((brand, day), [])
+            parts = shared(chapters, np.array(instants), self._terms.rule.shocks)
+            for loss, part in zip(points, parts, strict=True):
+                yield tuple(
+                    shock(brand, name, loss * share) for name, share in part.items() if loss
+                )
 
     def _told(self, brand: str, ledger: Ledger) -> Iterable[Incident]:
         stories = {story.name: story for story in ledger.stories()}

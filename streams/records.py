@@ -82,8 +82,10 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def counted(self) -> tuple[float, ...]:
         """Return the probabilities that an index rests on."""
-        felt = [self.sentiment, *(told.sentiment for told in (self.brands or {}).values())]
-        return (self.leak, *(share for one in felt for share in msgspec.structs.astuple(one)))
+        shares = (self.leak, *msgspec.structs.astuple(self.sentiment))
+        for told in (self.brands or {}).values():
+            shares += msgspec.structs.astuple(told.sentiment)
+        return shares
 
 
 class Mention(msgspec.Struct, frozen=True, omit_defaults=True):

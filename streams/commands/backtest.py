@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from streams.backtest import Folded, Tally
     from streams.domain.brands import Brand
     from streams.feed import Bad, Reader
-    from streams.pipeline import Judge
+    from streams.pipeline import Finder, Judge
     from streams.sweep import Crisis, Point, Rate
     from streams.verdicts import Kept
 
@@ -30,6 +30,10 @@ _REDRAW = 0.1
 """Seconds between two updates of a bar."""
 _STOPPED = 130
 """Exit code after Ctrl-C, as shells have it."""
+_UNTOLD = (
+    "privacy.key is not set: as with a worker, authors are not told apart, and nothing caps what "
+    "one of them weighs. Set TRUSTWATCH_PRIVACY_KEY to what the workers have."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +117,8 @@ def backtest(  # noqa: PLR0917 -- typer passes them by name
     )
     place = _cache(cache or out / "verdicts.sqlite", files)
     with _display() as shown, _kept(model or settings.model.name, place, shown) as kept:
+        if not settings.privacy.key.reveal():
+            shown.say(_UNTOLD)
         try:
             tally, lines = _run(task, reader, kept, shown)
         except KeyboardInterrupt:
@@ -143,41 +149,52 @@ def _kept(model: str, place: Path, shown: "_Lines") -> "Iterator[Kept]":
 def _run(task: _Task, reader: "Reader", kept: "Kept", shown: "_Lines") -> "tuple[Tally, list[str]]":
     """Read, judge, fold, write; return what to say at the end."""
     from streams import backtest as core  # noqa: PLC0415 -- beside its neighbours
+    from streams import finding  # noqa: PLC0415
 
-    began, tally = time.monotonic(), core.Tally()
-    mentions = core.judged(
-        reader,
-        _judge(task, kept),
-        tally=tally,
-        report=lambda one: shown.show("judging", reader.done, reader.total, f"{one.posts:,} posts"),
-        complain=shown.complain,
-    )
-    folded = core.fold(
-        mentions,
-        brands=task.brands,
-        settings=task.settings,
-        on_day=lambda day: shown.show("folding", tally.day(day), tally.days, str(day)),
-    )
+    began, tally, finder = time.monotonic(), core.Tally(), _finder(task)
+    with finding.unswept(), finding.beside(finder, total=reader.total) as find:
+        mentions = core.judged(
+            find(finding.batches(reader)),
+            _judge(finder, kept),
+            tally=tally,
+            report=lambda one: shown.show(
+                "judging", reader.done, reader.total, f"{one.posts:,} posts"
+            ),
+            complain=shown.complain,
+        )
+        folded = core.fold(
+            mentions,
+            brands=task.brands,
+            settings=task.settings,
+            on_day=lambda day: shown.show("folding", tally.day(day), tally.days, str(day)),
+        )
     points = _points(task, folded, shown)
     _write(task, folded, points, tally=tally, model=kept.name)
     took = time.monotonic() - began
     return tally, list(_summary(task, folded, points, tally=tally, kept=kept, took=took))
 
 
-def _judge(task: _Task, kept: "Kept") -> "Judge":
+def _finder(task: _Task) -> "Finder":
+    from streams.finding import Known  # noqa: PLC0415 -- beside its neighbours
+    from streams.pipeline import Finder  # noqa: PLC0415
+
+    return Finder(
+        matcher=Known(task.brands),
+        key=task.settings.privacy.key.reveal().encode(),
+        max_text=task.settings.worker.max_text,
+    )
+
+
+def _judge(finder: "Finder", kept: "Kept") -> "Judge":
     from streams.backtest import at_once  # noqa: PLC0415 -- beside its neighbours
-    from streams.domain.brands import Matcher  # noqa: PLC0415
     from streams.pipeline import Judge  # noqa: PLC0415
 
-    matcher = Matcher(task.brands)
     return Judge(
-        matcher=lambda: matcher,
+        matcher=finder.matcher,
         classify=at_once(kept),
         model=kept.name,
         threshold=kept.leak_threshold,
-        # Offline no pseudonym leaves the process, so a key of ours will do.
-        key=task.settings.privacy.key.reveal().encode() or b"offline",
-        max_text=task.settings.worker.max_text,
+        targeted=kept.targeted,
     )
 
 

@@ -39,7 +39,10 @@ _MARKS = re.compile(r"[@/]|www\.")
 
 def _zones(exact: str) -> list[Zone]:
     """Finds the zones, looking closer only at the stretches between blanks that have a mark."""
-    mark = _MARKS if "www." in exact else _MARK
+    named = "www." in exact
+    if not named and "@" not in exact and "/" not in exact:
+        return []
+    mark = _MARKS if named else _MARK
     zones: list[Zone] = []
     end = 0
     while found := mark.search(exact, end):
@@ -74,6 +77,8 @@ def _name(exact: str, zone: Zone | None, start: int, end: int) -> bool:
     """Any words; in a handle only the whole of it. "Can't" is no "Can", "O'Neil" no "Neil"."""
     if zone:
         return start == zone.start + 1 and _handle(exact, zone, zone.start, end)
+    if "'" not in exact:
+        return True
     irish = exact[max(start - 2, 0) : start] == "o'" and not _word(exact, start - 3)
     return not irish and not _CONTRACTED.match(exact, end)
 

@@ -4,7 +4,7 @@ How grave a story is goes by its kind, how credible it is by how many independen
 words of their own, speak of it, and on how many sources.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -161,9 +161,15 @@ def kept(chapters: Iterable[Chapter], at: Instants, shocks: Shocks) -> Floats:
 
 def shares(chapters: Iterable[Chapter], at: int, shocks: Shocks) -> dict[str, float]:
     """Return by story its part of what all stories take off; the parts sum to 1."""
-    losses = [(one.story.name, one.loss(np.array([at]), shocks)[0]) for one in chapters]
-    logs = {name: float(np.log1p(-loss)) for name, loss in losses if loss}
-    return {name: log / sum(logs.values()) for name, log in logs.items()}
+    return next(shared(chapters, np.array([at]), shocks))
+
+
+def shared(chapters: Iterable[Chapter], at: Instants, shocks: Shocks) -> Iterator[dict[str, float]]:
+    """Yield the same at each instant."""
+    told = [(one.story.name, np.log1p(-one.loss(at, shocks)).tolist()) for one in chapters]
+    for i in range(len(at)):
+        logs = {name: log[i] for name, log in told if log[i]}
+        yield {name: log / sum(logs.values()) for name, log in logs.items()}
 
 
 def lasting(stories: Sequence[Story], at: int, shocks: Shocks) -> list[Story]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from models.labels import judge
-from streams import backtest, sample
+from streams import backtest, finding, sample
 from streams.cli import main
 from streams.domain.tuning import Tuning
 from streams.errors import RejectedError
@@ -21,6 +21,7 @@ from streams.terms import tuned
 from tests.support.history import fold
 
 ROOT = Path(__file__).parents[2]
+REAL_FOLD = backtest.fold
 BRANDS = """
 [[brand]]
 id = "velmora"
@@ -327,3 +328,50 @@ def test_the_sample_crisis_pages_in_whatever_order_its_posts_come(folder: Path) 
         if '"channel":"page"' in line
     ]
     assert "ondrelle" in pages
+
+
+@pytest.mark.usefixtures("model")
+def test_processes_beside_change_nothing_in_any_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backtest, "fold", REAL_FOLD)
+    lines = sample.posts().read_bytes().splitlines()
+    file = save(folder, *lines, "{", post("x", "Velmora", "1812-01-01T00:00:00Z"))
+    assert run(file, "--brands", sample.brands(), "--out", folder / "here") == 2
+    monkeypatch.setattr(finding, "BATCH", 8)
+    monkeypatch.setattr(finding, "WORTH", 0)
+    assert run(file, "--brands", sample.brands(), "--out", folder / "beside") == 2
+    for name in backtest.FILES:
+        assert (folder / "here" / name).read_bytes() == (folder / "beside" / name).read_bytes()
+
+
+@pytest.mark.usefixtures("model")
+def test_without_a_key_it_says_that_authors_are_not_told_apart(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(save(folder, *POSTS), "--out", folder / "out") == 0
+    assert "privacy.key is not set: as with a worker, authors are not told apart" in (
+        " ".join(capsys.readouterr().err.split())
+    )
+    monkeypatch.setenv("TRUSTWATCH_PRIVACY_KEY", "k" * 16)
+    assert run(save(folder, *POSTS), "--out", folder / "out") == 0
+    assert "privacy.key" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("model")
+def test_authors_count_as_with_a_worker_that_has_the_same_key(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backtest, "fold", REAL_FOLD)
+    author = {"id": "one", "followers": 3}
+    file = save(
+        folder,
+        *(post(str(n), f"Velmora is fine {n}", author=author) for n in range(40)),
+    )
+    indices = []
+    for key in ("", "k" * 16, "l" * 16):
+        monkeypatch.setenv("TRUSTWATCH_PRIVACY_KEY", key)
+        assert run(file, "--out", folder / "out") == 0
+        last = (folder / "out" / "readings.jsonl").read_bytes().splitlines()[-1]
+        indices.append(json.loads(last)["index"])
+    assert indices[1] == indices[2] != indices[0]
