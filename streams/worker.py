@@ -51,7 +51,7 @@ GRACE = 60_000
 READING_SHARE = 0.1
 """Share of a worker's time that may go into readings, however much there is to do: with many
 brands, the pauses between them grow longer."""
-IDLE_SHARE = 0.3
+IDLE_SHARE = 0.8
 """Share of the time in which it would have nothing to do that may go into them too."""
 STRETCH = 0.02
 """Seconds of readings after which posts get their turn."""

@@ -10,7 +10,7 @@ def test_a_worker_that_has_nothing_else_to_do_rests_for_part_of_its_time() -> No
 
 
 def test_a_worker_that_never_rests_still_tells_of_brands() -> None:
-    assert Pace(100.0, 5.0).pause(0.2, now=101.0, worked=6.0) == pytest.approx(0.2 / READING_SHARE)
+    assert Pace(100.0, 5.0).pause(0.2, now=101.0, worked=6.2) == pytest.approx(0.2 / READING_SHARE)
 
 
 def test_a_worker_that_is_busy_half_of_the_time_pauses_in_between() -> None:
