@@ -19,6 +19,8 @@ from streams.domain.row import Columns
 _EXACT = 2.0**32
 """Evidence within a day is counted in this part of a post: the sums of all groups are then exact,
 and what a post weighs depends, to the last bit, on those of its own group alone."""
+_FEW = 256
+"""Of so many posts it is worth asking first whether each is alone in its group, as is usual."""
 
 Floats = NDArray[np.float64]
 Cap = Callable[[Floats], Floats]
@@ -92,14 +94,14 @@ def usual_praise(days: Sequence[float], caps: Caps) -> float:
 
 
 def marginal(evidence: Floats, group: NDArray[np.uint64], cap: Cap) -> Floats:
-    """Return what each entry adds to its group under a cap, in the order given.
+    """Return what each entry adds to its group under a cap of which F(0) = 0, in the order given.
 
     >>> group = np.array([7, 7, 8], dtype=np.uint64)
     >>> marginal(np.array([8.0, 8.0, 8.0]), group, lambda e: np.minimum(e, 10.0))
     array([8., 2., 8.])
     """
-    if not len(evidence):
-        return evidence
+    if len(group) <= _FEW and len(set(group.tolist())) == len(group):
+        return cap(np.rint(evidence * _EXACT) / _EXACT)
     order = np.argsort(group, kind="stable")
     ordered, groups = np.rint(evidence[order] * _EXACT) / _EXACT, group[order]
     total = np.cumsum(ordered)

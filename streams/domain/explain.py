@@ -134,6 +134,8 @@ def _name(kind: str, key: object) -> str:
 def _incidents(parts: list[_Part], scene: Scene, now: float) -> Iterator[Group]:
     at = np.array([scene.at])
     for chapter in scene.chapters:
+        if not chapter.mentions(scene.at):
+            continue
         loss = float(chapter.loss(at, scene.rule.shocks)[0])
         without = sum((_told(part, chapter) for part in parts), np.zeros(scene.sums.shape))
         moved = now - float(scene.index(without, scene.kept / (1 - loss)))

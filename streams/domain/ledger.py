@@ -263,8 +263,10 @@ class Ledger:
         evidence = weigh(rows, usual=usual, caps=caps, young=young)
         chapters = tell(brought.stories, rows, self._rule.shocks)
         added = parts(evidence)
-        within = np.vstack([brought.sums, added / decay(rows.at - brought.at, self._rule)])
-        grown = within.cumsum(axis=0)
+        grown = np.empty((len(added) + 1, added.shape[1]))
+        grown[0] = brought.sums
+        np.divide(added, decay(rows.at - brought.at, self._rule), out=grown[1:])
+        grown.cumsum(axis=0, out=grown)
         return Page(day, rows, added, grown, chapters, brought, evidence.praise)
 
     def rows(self, day: int) -> Columns:

@@ -218,6 +218,8 @@ def _order(at: NDArray[np.int64], names: list[str]) -> NDArray[np.intp]:
 
 def _own(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return the keys with a number of its own for each 0."""
+    if keys.all():
+        return keys.copy()
     return np.where(keys == 0, np.arange(1, len(keys) + 1, dtype=np.uint64), keys)
 
 

@@ -114,10 +114,11 @@ class Reading:
 
 def parts(evidence: Evidence) -> Floats:
     """Return what each row adds to the sums at its own instant, shape (rows, WIDTH)."""
-    gain, loss = evidence.gain, evidence.loss
-    squares = (gain * gain, gain * loss, loss * loss)
-    columns = (gain, loss, gain, loss, gain + loss, *squares, *squares, *squares)
-    return np.stack(columns, axis=-1)
+    gain, loss = evidence.gain[:, None], evidence.loss[:, None]
+    made = np.empty((len(gain), WIDTH))
+    made[:, 0:4:2], made[:, 1:4:2], made[:, 4:5] = gain, loss, gain + loss
+    made[:, 5::3], made[:, 6::3], made[:, 7::3] = gain * gain, gain * loss, loss * loss
+    return made
 
 
 def decay(elapsed: NDArray[np.int64] | int, rule: Rule) -> Floats:
