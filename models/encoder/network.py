@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from models.encoder.heads import HEADS
+from streams.errors import InputError
 
 WEIGHTS: Final = "network.pt"
 CONFIG: Final = "network.json"
@@ -70,11 +71,23 @@ def _mean(states: Tensor, mask: Tensor) -> Tensor:
 
 
 def start(base: Path, *, layers: Sequence[int], opener: int) -> Encoder:
-    """A network with some layers of a folder written by `models.encoder.base`."""
-    full = BertModel.from_pretrained(base, add_pooling_layer=False)
-    config = BertConfig(**{**full.config.to_dict(), "num_hidden_layers": len(layers)})
+    """A network with some layers of a folder written by `models.encoder.base`, or by `save`.
+
+    A network that `save` wrote keeps its heads too.
+
+    Raises:
+        InputError: the folder has fewer layers.
+    """
+    trained = load(base) if (base / CONFIG).exists() else None
+    bert = trained.bert if trained else BertModel.from_pretrained(base, add_pooling_layer=False)
+    most = bert.config.num_hidden_layers
+    if max(layers) >= most:
+        raise InputError(f"{base} has layers 0 to {most - 1}: give --layers among them")
+    config = BertConfig(**{**bert.config.to_dict(), "num_hidden_layers": len(layers)})
     network = Encoder(config, opener=opener)
-    network.bert.load_state_dict(pick(full.state_dict(), layers))
+    network.bert.load_state_dict(pick(bert.state_dict(), layers))
+    if trained:
+        network.heads.load_state_dict(trained.heads.state_dict())
     return network
 
 

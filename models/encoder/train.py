@@ -1,9 +1,9 @@
 """Trains the encoder: `python -m models.encoder.train --mix FILE --data DIR --base DIR --out DIR`.
 
-Needs the extra `encoder`. The base is a folder written by `models.encoder.base`, or a model folder:
-then all of its layers are trained on. A training that was stopped or killed goes on from its last
-checkpoint when started again with the same folder. The data is read again at every slice of an
-epoch, so rows may be added.
+Needs the extra `encoder`. The base is a folder written by `models.encoder.base`, or a finished
+training, of which `--layers` are kept, or a model folder, of which all are. A training that was
+stopped or killed goes on from its last checkpoint when started again with the same folder. The data
+is read again at every slice of an epoch, so rows may be added.
 """
 
 import argparse

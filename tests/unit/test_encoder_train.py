@@ -255,6 +255,32 @@ def test_a_model_folder_can_be_trained_on(tmp_path: Path, plan: Path) -> None:
 
 
 @pytest.mark.usefixtures("together")
+def test_some_layers_and_the_heads_of_a_training_are_trained_on(
+    tmp_path: Path, plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch  # noqa: PLC0415
+
+    from models.encoder import network  # noqa: PLC0415
+
+    base(tmp_path / "base")
+    data(tmp_path / "data")
+    two = network.load(train(tmp_path, plan, "two", 160))
+    one = network.start(tmp_path / "two", layers=(1,), opener=two.opener)
+    assert one.bert.config.num_hidden_layers == 1
+    kept, whole = one.state_dict(), two.state_dict()
+    for name in kept:
+        assert torch.equal(kept[name], whole[name.replace(".layer.0.", ".layer.1.")]), name
+
+    shutil.move(tmp_path / "two", tmp_path / "base-two")
+    shutil.rmtree(tmp_path / "base")
+    shutil.move(tmp_path / "base-two", tmp_path / "base")
+    short = train(tmp_path, plan, "short", 160, more=["--layers", "1"])
+    assert network.load(short).bert.config.num_hidden_layers == 1
+    train(tmp_path, plan, "deep", 160, code=2, more=["--layers", "0,2"])
+    assert "has layers 0 to 1: give --layers among them" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("together")
 def test_a_network_learns_from_a_teacher_what_no_label_says(tmp_path: Path, plan: Path) -> None:
     from tokenizers import Tokenizer  # noqa: PLC0415
 
