@@ -13,10 +13,10 @@ from models import Brands, Classifier
 from streams.domain.brands import Brand
 from streams.domain.row import HOUR, day_of
 from streams.errors import InputError, RejectedError
-from streams.feed import Bad
 from streams.finding import Batch, Found
 from streams.history import History, replay
 from streams.pipeline import Judge, Judged, millis
+from streams.reader import Bad
 from streams.records import Incident, Mention, Reading, Signal, Verdict
 from streams.settings import Settings
 from streams.sweep import Point, Watched

@@ -10,11 +10,10 @@ from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
 from streams.errors import BrokerError
+from streams.records import LARGEST_POST
 from streams.security import client_options
 from streams.settings import Kafka
 
-LARGEST_POST = 8 * 1024 * 1024
-"""Bytes of the largest record in the topic `posts`."""
 LARGEST_LETTER = LARGEST_POST + 256 * 1024
 """Bytes of the largest dead letter: a post and the headers that say why."""
 

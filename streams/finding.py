@@ -21,8 +21,8 @@ import msgspec
 from streams.domain.brands import Brand, Matcher
 from streams.domain.row import instant
 from streams.errors import RejectedError
-from streams.feed import Bad, Line, Place, Reader
 from streams.pipeline import Finder, Named, deletion, millis, parse
+from streams.reader import Bad, Line, Place, Reader
 from streams.records import Mention, Post
 
 SINCE: Final = datetime(1990, 1, 1, tzinfo=UTC)

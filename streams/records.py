@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+LARGEST_POST = 8 * 1024 * 1024
+"""Bytes of the largest record in the topic `posts`."""
+
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Key = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 """64 bits in hexadecimal."""

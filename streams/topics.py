@@ -12,8 +12,9 @@ from kafka.admin import ConfigResource
 from kafka.errors import UnknownTopicOrPartitionError, for_code
 
 from streams import clients, records
-from streams.clients import LARGEST_LETTER, LARGEST_POST
+from streams.clients import LARGEST_LETTER
 from streams.errors import BrokerError, InputError, TopicsError
+from streams.records import LARGEST_POST
 from streams.settings import Settings
 
 TABLE = "rows-2"
@@ -77,7 +78,8 @@ class Topic:
 class Topics:
     """The full names of our topics, and what each must be.
 
-    >>> from streams.settings import Settings
+    >>> from streams.records import LARGEST_POST
+    from streams.settings import Settings
     >>> topics = Topics(Settings())
     >>> topics.posts, topics.changelog
     ('trustwatch.posts', 'trustwatch-rows-2-changelog')

@@ -19,8 +19,8 @@ from streams.settings import Settings, load_settings
 if TYPE_CHECKING:
     from streams.backtest import Folded, Tally
     from streams.domain.brands import Brand
-    from streams.feed import Bad, Reader
     from streams.pipeline import Finder, Judge
+    from streams.reader import Bad, Reader
     from streams.sweep import Crisis, Point, Rate
     from streams.verdicts import Kept
 
@@ -100,7 +100,7 @@ def backtest(  # noqa: PLR0917 -- typer passes them by name
     """
     from streams import sweep as core  # noqa: PLC0415 -- `--help` does without numpy
     from streams.backtest import prepared  # noqa: PLC0415
-    from streams.feed import Reader  # noqa: PLC0415
+    from streams.reader import Reader  # noqa: PLC0415
 
     settings = load_settings(ctx.obj)
     known = read_brands(brands or Path(settings.brands.file))

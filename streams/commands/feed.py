@@ -20,7 +20,8 @@ from streams.errors import BrokerError, InputError
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
-    from streams.feed import Bad, Place, Progress, Reader
+    from streams.feed import Progress
+    from streams.reader import Bad, Place, Reader
 
 _EVERY = 3.0
 """Seconds between two lines of progress when standard error is no terminal."""
@@ -58,9 +59,10 @@ def feed(
         trustwatch feed monday.jsonl.zst tuesday.jsonl.zst --speed 60
     """
     from streams import feed as core  # noqa: PLC0415 -- `--help` does without Kafka's client
+    from streams.reader import Reader  # noqa: PLC0415 -- beside its neighbour
 
     settings = load_settings(ctx.obj)
-    pace, reader = core.Pace(rate=rate, speed=speed), core.Reader(files, start_at=start_at)
+    pace, reader = core.Pace(rate=rate, speed=speed), Reader(files, start_at=start_at)
     options = _given(ctx, rate=rate, speed=speed, shift_to_now=shift_to_now)
     items = core.moved(reader, _shift(reader, speed)) if shift_to_now else iter(reader)
     progress, began = core.Progress(), time.monotonic()

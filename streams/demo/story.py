@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Self
 
 from streams import sample
-from streams.feed import Bad, Item, Reader, moved
+from streams.feed import moved
+from streams.reader import Bad, Item, Reader
 
 VICTIM: Final = "ondrelle"
 """The brand whose data leak."""

@@ -34,10 +34,10 @@ def copy_key(text: str) -> int:
     words = _words(text[:LONGEST])
     if not words:
         return _digest(text[:LONGEST].strip().encode(errors="replace"))
-    shingles = [b" ".join(run) for run in zip(*(words[i:] for i in range(SHINGLE)), strict=False)]
-    shingles = shingles or [b" ".join(words)]
-    _, smallest = min(zip(map(crc32, shingles), shingles, strict=True))
-    return _digest(smallest)
+    runs = zip(*(words[i:] for i in range(SHINGLE)), strict=False)
+    shingles = list(map(b" ".join, runs)) or [b" ".join(words)]
+    hashes = list(map(crc32, shingles))
+    return _digest(shingles[hashes.index(min(hashes))])
 
 
 def _words(text: str) -> list[bytes]:

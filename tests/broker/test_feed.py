@@ -17,7 +17,8 @@ import pytest
 
 from streams import clients, feed
 from streams.errors import BrokerError, TopicsError
-from streams.feed import LONGEST_LINE, Bad, Pace, Progress, Reader, publish
+from streams.feed import Pace, Progress, publish
+from streams.reader import LONGEST_LINE, Bad, Reader
 from streams.rejected import scan
 from streams.settings import Settings, load_settings
 from streams.topics import Topics, apply

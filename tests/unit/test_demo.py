@@ -27,7 +27,7 @@ from streams.demo.story import CALM, VICTIM, Story
 from streams.demo.task import Task
 from streams.demo.worker import Counters, Worker, environment, reaching
 from streams.errors import BrokerError, InputError, SettingsError, TrustwatchError
-from streams.feed import Item
+from streams.reader import Item
 from streams.records import LatestLeak, Mention, TrustReading
 from streams.settings import load_settings
 

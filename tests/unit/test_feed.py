@@ -19,18 +19,8 @@ from hypothesis import strategies as st
 
 from streams.commands import feed as command
 from streams.errors import InputError
-from streams.feed import (
-    LONGEST_LINE,
-    STDIN,
-    Bad,
-    Item,
-    Pace,
-    Place,
-    Progress,
-    Reader,
-    moved,
-    shift,
-)
+from streams.feed import Pace, Progress, moved, shift
+from streams.reader import LONGEST_LINE, STDIN, Bad, Item, Place, Reader
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

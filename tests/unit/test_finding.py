@@ -16,9 +16,9 @@ import pytest
 
 from streams import finding
 from streams.domain.brands import Brand
-from streams.feed import LONGEST_LINE, Reader
 from streams.finding import Batch, Found, Known
 from streams.pipeline import Finder
+from streams.reader import LONGEST_LINE, Reader
 
 BRANDS = (Brand(id="velmora", name="Velmora"), Brand(id="ostrane", name="Ostrane"))
 

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from streams import records
-from streams.clients import LARGEST_LETTER, LARGEST_POST
+from streams.clients import LARGEST_LETTER
 from streams.errors import BrokerError, InputError, TopicsError
+from streams.records import LARGEST_POST
 from streams.settings import Settings, load_settings
 from streams.topics import TABLE, Change, Topic, Topics, apply, describe, plan, require, schemas
 
