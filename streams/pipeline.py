@@ -127,20 +127,28 @@ class Finder:
         matches = self.matcher().match(text)
         if not matches:
             return None
-        about: dict[str, Any] = {
-            "post": post.id,
-            "at": at,
-            "partition": partition,
-            "offset": offset,
-            "source": post.source[:LONGEST_SOURCE],
-            "author": self._pseudonym(post),
-            "copy": f"{copy_key(text):016x}",
-            "weight": self._weight(post, at),
-            "lang": post.lang,
-            "url": post.url and post.url[:LONGEST_URL],
-        }
         first = _firsts(matches)
-        mentions = [Mention(brand=m.brand, start=m.start, end=m.end, **about) for m in first]
+        author, weight = self._pseudonym(post), self._weight(post, at)
+        source, url = post.source[:LONGEST_SOURCE], post.url and post.url[:LONGEST_URL]
+        copy = f"{copy_key(text):016x}"
+        mentions = [
+            Mention(
+                brand=match.brand,
+                post=post.id,
+                at=at,
+                partition=partition,
+                offset=offset,
+                source=source,
+                author=author,
+                copy=copy,
+                weight=weight,
+                lang=post.lang,
+                url=url,
+                start=match.start,
+                end=match.end,
+            )
+            for match in first
+        ]
         return Named(text, [m.text for m in first], mentions, post.repost_of is not None)
 
     def _read(self, records: Iterable[Record], out: Judged) -> Iterator[tuple[Record, Named]]:
