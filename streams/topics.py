@@ -78,8 +78,7 @@ class Topic:
 class Topics:
     """The full names of our topics, and what each must be.
 
-    >>> from streams.records import LARGEST_POST
-    from streams.settings import Settings
+    >>> from streams.settings import Settings
     >>> topics = Topics(Settings())
     >>> topics.posts, topics.changelog
     ('trustwatch.posts', 'trustwatch-rows-2-changelog')
