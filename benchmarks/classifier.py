@@ -91,7 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer posts, half a minute")
     quick = parser.parse_args().quick
-    model = load_classifier()
+    model = load_classifier("fast")
     print(f"{model.name}; one thread; generated posts, words known from 20,000 others")
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, "

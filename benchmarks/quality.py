@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--against", default="bundle")
+    parser.add_argument("--against", default="fast")
     asked = parser.parse_args()
     models = [load_classifier(name) for name in (asked.model, asked.against)]
     with tempfile.TemporaryDirectory() as folder:

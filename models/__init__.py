@@ -36,8 +36,12 @@ class Classifier(Protocol):
 
 
 BUNDLE: Final = Path(__file__).parent / "bundle"
-"""The model that ships with the project."""
+"""The model that ships with the project and judges by default: an encoder."""
 
+FAST: Final = Path(__file__).parent / "fast"
+"""The other one that ships: linear, many times faster, and it knows less."""
+
+SHIPPED: Final = {"bundle": BUNDLE, "fast": FAST}
 
 HUB: Final = "hub:"
 """Begins the name of a model of transformers."""
@@ -47,7 +51,7 @@ def load_classifier(name_or_path: str = "bundle") -> Classifier:
     """Load a classifier.
 
     Args:
-        name_or_path: `bundle` for the one that ships, a folder with a `manifest.json`, or
+        name_or_path: `bundle` or `fast` for those that ship, a folder with a `manifest.json`, or
             `hub:NAME` for a model of transformers (see `models.hub`).
 
     Raises:
@@ -58,7 +62,7 @@ def load_classifier(name_or_path: str = "bundle") -> Classifier:
         from models.hub import open_hub  # noqa: PLC0415
 
         return open_hub(name_or_path.removeprefix(HUB))
-    return _open(BUNDLE if name_or_path == "bundle" else Path(name_or_path))
+    return _open(SHIPPED.get(name_or_path) or Path(name_or_path))
 
 
 def _open(folder: Path) -> Classifier:

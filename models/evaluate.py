@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from models import BUNDLE, Classifier, card, examples, load_classifier
+from models import SHIPPED, Classifier, card, examples, load_classifier
 from models.card import Mood, Report, Talk
 from models.examples import Example
 from models.labels import LEAKS, SENTIMENTS
@@ -185,7 +185,7 @@ def _sum(left: Counts, right: Counts) -> Counts:
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models.evaluate", description=__doc__)
-    parser.add_argument("model", help="`bundle`, or the folder of a model")
+    parser.add_argument("model", help="`fast`, or the folder of a linear model")
     parser.add_argument("--sentiment", type=Path, required=True, metavar="FILE")
     parser.add_argument("--leak", type=Path, required=True, metavar="FILE")
     parser.add_argument("--json", action="store_true", help="one JSON object")
@@ -199,7 +199,7 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         report = evaluate(load_classifier(asked.model), asked.sentiment, asked.leak)
         if asked.card:
-            card.write(BUNDLE if asked.model == "bundle" else Path(asked.model), report)
+            card.write(SHIPPED.get(asked.model) or Path(asked.model), report)
     except InputError as error:
         Console(stderr=True, soft_wrap=True).print(str(error), markup=False)
         return 2

@@ -179,7 +179,7 @@ class Model:
     """Who judges."""
 
     name: Annotated[str, Meta(min_length=1, max_length=1_000)] = "bundle"
-    """The model's name, or the path of its folder."""
+    """`bundle`, `fast` (less precise, many times faster), `hub:NAME`, or the path of a folder."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,3 +4,9 @@
 All else makes such a model: `base` and `vocabulary` start from pre-trained weights, `mix`, `drafts`
 and `batches` feed `network`, which `train` fits, `export` shrinks and `evaluate` measures.
 """
+
+import os
+
+# From 1.29 on, ONNX Runtime sends events to its makers and leaves a file in the temporary folder,
+# unless this is set before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

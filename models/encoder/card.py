@@ -56,7 +56,7 @@ handles), were not trained on.
 _MEASURED: Final = """\
 Shares in percent; written by this command and changed by no hand:
 
-    python -m models.encoder.evaluate MODEL --against bundle --rows TASK FILE ... --card
+    python -m models.encoder.evaluate MODEL --against fast --rows TASK FILE ... --card
 
 Calibration error is the expected calibration error with 15 bins. `gain` is the difference to the
 other model on the same rows, with its 95 % interval (bootstrap). Calibration and the leak threshold
@@ -67,8 +67,9 @@ written for this project: they are no measure of real accuracy.
 _LIMITS: Final = """
 ## Limits
 
-- Irony, emotion and sentiment towards a brand were learnt from English posts; other languages
-  follow by what the encoder has in common for them.
+- Irony and emotion were learnt from English posts alone, sentiment towards a brand mostly: other
+  languages follow by what the encoder has in common for them.
+- Of two brands in one post that are felt about differently, it often gets one wrong (`brands`).
 - Real leak posts outside English are few in the training data; most are synthetic.
 - At most 1,000 characters and the word pieces said above are read. Texts over 100,000 characters,
   without anything to read, or mostly in another script than Latin are refused. Another language in

@@ -1,6 +1,7 @@
 """Measures models: `python -m models.encoder.evaluate MODEL --rows TASK FILE [--against MODEL]`.
 
-A model is `bundle`, a folder, or `hub:NAME` for one of transformers. Two models are compared on the
+A model is
+`bundle`, `fast`, a folder, or `hub:NAME` for one of transformers. Two models are compared on the
 rows that both judged, with the 95 % interval of the difference. Rows are JSON Lines; TASK is
 sentiment, target, leak, irony, emotion or brands.
 """
@@ -292,7 +293,7 @@ def _line(name: str, one: Score) -> str:
 
 def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m models.encoder.evaluate", description=__doc__)
-    parser.add_argument("model", help="`bundle`, a folder, or hub:NAME")
+    parser.add_argument("model", help="`bundle`, `fast`, a folder, or hub:NAME")
     parser.add_argument("--against", help="another model, compared on the same rows")
     parser.add_argument("--rows", nargs=2, action="append", required=True, metavar=("TASK", "FILE"))
     parser.add_argument("--json", action="store_true", help="one JSON object")

@@ -61,7 +61,7 @@ def classify(
         str, typer.Argument(metavar="FILE", help="JSON Lines; `-` is standard input.")
     ] = "-",
     model: Annotated[
-        str, typer.Option(metavar="NAME_OR_PATH", help="`bundle`, a model's folder, or hub:NAME.")
+        str, typer.Option(metavar="NAME_OR_PATH", help="`bundle`, `fast`, a folder, or hub:NAME.")
     ] = "bundle",
 ) -> None:
     """Judge posts: JSON Lines in, one verdict a line out, in the same order.

@@ -140,7 +140,7 @@ def test_files_may_be_compressed(tmp_path: Path, pack: Any) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     first, second = map(json.loads, done.stdout.splitlines())
     assert first["sentiment"]["positive"] > second["sentiment"]["positive"]
-    assert first["model"].startswith("linear-1 sha256:")
+    assert first["model"].startswith("encoder-1 sha256:")
 
 
 def test_standard_input_may_be_compressed_too() -> None:

@@ -74,7 +74,7 @@ def test_the_linear_model_can_be_the_other_one(
 ) -> None:
     irony = [{"text": "great, late again", "label": "irony"}]
     irony += [{"text": "the app today", "label": "non_irony"}]
-    given = [str(TINY), "--against", "bundle"]
+    given = [str(TINY), "--against", "fast"]
     given += ["--rows", "irony", lines(tmp_path / "irony.jsonl", irony)]
     given += ["--rows", "brands", lines(tmp_path / "brands.jsonl", BRANDS)]
     assert main(given) == 0
@@ -104,7 +104,7 @@ def test_confusion_counts_every_row_once() -> None:
 def test_of_two_brands_both_must_be_right(tmp_path: Path) -> None:
     row = {"text": "staff, app", "brands": {"staff": "positive", "app": "negative"}}
     path = Path(lines(tmp_path / "b.jsonl", [row]))
-    report = evaluate.evaluate([load_classifier("bundle")], [("brands", path)])
+    report = evaluate.evaluate([load_classifier("fast")], [("brands", path)])
     # The linear model feels alike towards both, so one of the two is wrong.
     assert report.scores["brands, all"].score == 0.0
 

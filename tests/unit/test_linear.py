@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import BUNDLE, Classifier, load_classifier
+from models import FAST, Classifier, load_classifier
 from models.bundle import entry
 from models.features import BUCKETS, READ, parts, tokens
 from models.linear import CHUNK, LONGEST, Linear, LinearClassifier, Memory, open_linear
@@ -35,7 +35,7 @@ POSTS = [
 
 @pytest.fixture(scope="module")
 def model() -> LinearClassifier:
-    return open_linear(BUNDLE)
+    return open_linear(FAST)
 
 
 def told(model: Classifier, text: str) -> Verdict:
@@ -96,12 +96,12 @@ _SHARED: list[LinearClassifier] = []
 
 def _shared() -> LinearClassifier:
     if not _SHARED:
-        _SHARED.append(open_linear(BUNDLE))
+        _SHARED.append(open_linear(FAST))
     return _SHARED[0]
 
 
 def test_what_was_judged_before_leaves_no_trace(model: LinearClassifier) -> None:
-    fresh = open_linear(BUNDLE)
+    fresh = open_linear(FAST)
     fresh.classify(["an entirely different text"] * 3)
     assert same(fresh.classify(POSTS), model.classify(POSTS))
 
@@ -198,19 +198,19 @@ def test_scores_follow_the_weights() -> None:
 
 
 def test_the_bundle_is_named_with_its_digest() -> None:
-    model = load_classifier()
+    model = load_classifier("fast")
     assert model.name.startswith("linear-1 sha256:")
     assert len(model.name.removeprefix("linear-1 sha256:")) == 12
     assert 0 < model.leak_threshold < 1
 
 
 def copied(folder: Path) -> Path:
-    shutil.copytree(BUNDLE, folder / "model")
+    shutil.copytree(FAST, folder / "model")
     return folder / "model"
 
 
 def test_a_folder_is_loaded_by_its_path(tmp_path: Path) -> None:
-    assert load_classifier(str(copied(tmp_path))).name == load_classifier("bundle").name
+    assert load_classifier(str(copied(tmp_path))).name == load_classifier("fast").name
 
 
 def test_a_missing_model_is_refused_with_the_way_out(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A model is found by its name, and nobody pays for the kinds that they do not use."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from models import BUNDLE, hub, load_classifier
+from models import BUNDLE, FAST, hub, load_classifier
 from models.bundle import MANIFEST
 from streams.errors import ModelError
 
@@ -24,13 +25,20 @@ def changed(folder: Path, to: Path, **fields: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("bundle", "linear-1"), (str(BUNDLE), "linear-1"), (str(TINY), "encoder-1")]
+    ("name", "kind"),
+    [
+        ("bundle", "encoder-1"),
+        ("fast", "linear-1"),
+        (str(FAST), "linear-1"),
+        (str(BUNDLE), "encoder-1"),
+        (str(TINY), "encoder-1"),
+    ],
 )
 def test_a_folder_is_opened_as_what_it_says_it_is(name: str, kind: str) -> None:
     assert load_classifier(name).name.startswith(f"{kind} sha256:")
 
 
-@pytest.mark.parametrize("folder", [BUNDLE, TINY], ids=["linear", "encoder"])
+@pytest.mark.parametrize("folder", [FAST, TINY], ids=["linear", "encoder"])
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
@@ -58,8 +66,8 @@ def test_a_model_of_transformers_is_asked_for_by_its_prefix(
 @pytest.mark.parametrize(
     ("name", "unused"),
     [
-        ("bundle", {"onnxruntime", "tokenizers", "transformers", "torch", "sklearn"}),
-        (str(TINY), {"models.linear", "transformers", "torch", "sklearn"}),
+        ("fast", {"onnxruntime", "tokenizers", "transformers", "torch", "sklearn"}),
+        ("bundle", {"models.linear", "transformers", "torch", "sklearn"}),
     ],
 )
 def test_a_model_is_loaded_without_what_the_others_need(name: str, unused: set[str]) -> None:
@@ -71,3 +79,11 @@ def test_a_model_is_loaded_without_what_the_others_need(name: str, unused: set[s
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
     )
     assert done.stdout.split() == []
+
+
+def test_nothing_is_left_behind_or_sent_by_the_engine(tmp_path: Path) -> None:
+    code = "from models import load_classifier; load_classifier().classify(['fine'])"
+    env = {name: text for name, text in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    env |= {"TMPDIR": str(tmp_path), "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
+    assert list(tmp_path.iterdir()) == [], "the engine kept a file for its telemetry"

@@ -93,7 +93,7 @@ def test_a_bad_line_is_told_with_its_number(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="line 2: label 'meh'"):
         examples.sentiments([path])
     assert train.main(["--sentiment", str(path), "--leak", str(path), "--out", str(tmp_path)]) == 2
-    assert evaluate.main(["bundle", "--sentiment", str(path), "--leak", str(path)]) == 2
+    assert evaluate.main(["fast", "--sentiment", str(path), "--leak", str(path)]) == 2
 
 
 def test_no_text_of_validation_is_trained_on() -> None:
