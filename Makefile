@@ -65,10 +65,11 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-# $(call install,NAME): the locked packages, hashes checked, then this project on top of them.
+# $(call install,NAME): the locked packages, hashes checked, then this project on top of them. The lock
+# is complete; without --no-deps some versions of pip look past it for a package asked for with an extra.
 define install
 @echo "setup: installing requirements/$(1).txt into .venv"
-@$(INSTALL) --require-hashes -r requirements/build.txt -r requirements/$(1).txt
+@$(INSTALL) --no-deps --require-hashes -r requirements/build.txt -r requirements/$(1).txt
 @$(INSTALL) --no-deps --no-build-isolation --editable .
 endef
 
