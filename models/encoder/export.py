@@ -1,8 +1,9 @@
 """Makes a model folder of a training: `python -m models.encoder.export RUN --data DIR --out DIR`.
 
 The network becomes ONNX, its matrices become bytes, its embedding rows become bytes with a scale
-each; the answers of the small network are then calibrated on the validation rows of the mix, and
-compared with those of the network that was trained. Needs the extra `encoder`.
+each; one with early heads is cut in two after them. The answers of the small network are then
+calibrated on the validation rows of the mix, and compared with those of the network that was
+trained. Needs the extra `encoder`.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import TensorProto
+from onnx import TensorProto, helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers import optimizer
 from onnxruntime.transformers.fusion_options import FusionOptions
@@ -31,6 +32,7 @@ from torch import Tensor, nn
 
 from models.bundle import ENCODER
 from models.encoder import drafts, fit, languages, manifest, mix, network, rows, validate
+from models.encoder.cascade import PLAIN, Bounds
 from models.encoder.heads import PLACES, WIDTH
 from models.encoder.onnx import open_encoder, probabilities
 from models.encoder.text import write
@@ -40,6 +42,7 @@ Floats = NDArray[np.float32]
 
 OPSET: Final = 17
 _HALF: Final = 0.5
+_JOINT: Final = "SkipLayerNormalization"
 _LAST: Final = ".4/Gemm"
 """How the names of the nodes that give the scores end."""
 
@@ -51,15 +54,24 @@ class _Alone(nn.Module):  # type: ignore[misc] # torch has no types here
         super().__init__()
         self.inner = inner
 
-    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        scores, embedding = self.inner(ids, torch.ones_like(ids))
-        return scores, embedding
+    def forward(self, ids: Tensor) -> tuple[Tensor, ...]:
+        full = torch.ones_like(ids)
+        return self.inner.all(ids, full) if self.inner.early else self.inner(ids, full)
+
+
+AXES: Final = {
+    "scores": {0: "posts"},
+    "embedding": {0: "posts"},
+    "early": {0: "posts"},
+    "states": {0: "posts", 1: "pieces"},
+}
+"""What a network gives; the last two only if it has early heads."""
 
 
 def trace(net: network.Encoder, to: Path) -> None:
     """Write a network as ONNX."""
     ids = torch.arange(32).reshape(2, 16) % net.bert.config.vocab_size
-    axes = {"ids": {0: "posts", 1: "pieces"}, "scores": {0: "posts"}, "embedding": {0: "posts"}}
+    gives = list(AXES)[: 4 if net.early else 2]
     with warnings.catch_warnings():
         # The tracer warns of every shape that it takes for a constant; the parity check decides.
         warnings.simplefilter("ignore")
@@ -68,8 +80,8 @@ def trace(net: network.Encoder, to: Path) -> None:
             (ids,),
             str(to),
             input_names=["ids"],
-            output_names=["scores", "embedding"],
-            dynamic_axes=axes,
+            output_names=gives,
+            dynamic_axes={"ids": {0: "posts", 1: "pieces"}, **AXES},
             opset_version=OPSET,
             dynamo=False,
         )
@@ -87,7 +99,39 @@ def fuse(source: Path, to: Path, *, heads: int, hidden: int) -> None:
         optimization_options=options,
         opt_level=0,
     )
+    loosen(fused.model)
     fused.save_model_to_file(str(to))
+
+
+def loosen(model: onnx.ModelProto) -> None:
+    """Add and normalise in two steps again: in one, ONNX Runtime takes three times as long."""
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        model.graph.node.extend(_apart(node) if node.op_type == _JOINT else [node])
+
+
+def _apart(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    (left, right, weight, bias, *rest), out = node.input, node.output[0]
+    (epsilon,) = (one.f for one in node.attribute if one.name == "epsilon")
+    made = []
+    if rest:
+        made.append(helper.make_node("Add", [left, rest[0]], [f"{out}_biased"]))
+        left = f"{out}_biased"
+    made.append(helper.make_node("Add", [left, right], [f"{out}_sum"]))
+    made.append(
+        helper.make_node(
+            "LayerNormalization", [f"{out}_sum", weight, bias], [out], axis=-1, epsilon=epsilon
+        )
+    )
+    return made
+
+
+def cut(source: Path, first: Path, second: Path) -> None:
+    """Cut a network in two after its early heads."""
+    extractor = onnx.utils.Extractor(onnx.load(source))
+    onnx.save(extractor.extract_model(["ids"], ["early", "embedding", "states"]), first)
+    onnx.save(extractor.extract_model(["ids", "states"], ["scores"]), second)
 
 
 def shrink(source: Path, to: Path) -> None:
@@ -119,6 +163,7 @@ def convert(run: Path, out: Path, *, bits: int = 8, small: bool = True) -> None:
     net = network.load(run, attention="eager")
     config = net.bert.config
     out.mkdir(parents=True, exist_ok=True)
+    (out / manifest.DEEPER).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         traced, fused, shrunk = (Path(folder) / f"{name}.onnx" for name in ("t", "f", "s"))
         trace(net, traced)
@@ -127,9 +172,12 @@ def convert(run: Path, out: Path, *, bits: int = 8, small: bool = True) -> None:
             shrink(fused, shrunk)
             model = onnx.load(shrunk)
             rows.squeeze(model, bits=bits)
-            onnx.save(model, out / manifest.NETWORK)
+            onnx.save(model, shrunk)
+        whole = shrunk if small else fused
+        if net.early:
+            cut(whole, out / manifest.NETWORK, out / manifest.DEEPER)
         else:
-            (out / manifest.NETWORK).write_bytes(fused.read_bytes())
+            (out / manifest.NETWORK).write_bytes(whole.read_bytes())
     (out / manifest.TOKENIZER).write_bytes(_tokenizer(run).read_bytes())
     known = languages.table(Tokenizer.from_file(str(out / manifest.TOKENIZER)))
     (out / manifest.LANGUAGES).write_bytes(known.tobytes())
@@ -141,8 +189,10 @@ def _tokenizer(run: Path) -> Path:
     return inside if inside.exists() else run.parent / manifest.TOKENIZER
 
 
-def plain(pieces: int, trained: dict[str, Any]) -> manifest.Manifest:
-    """A manifest without calibration."""
+def plain(
+    pieces: int, trained: dict[str, Any], *, bounds: Bounds | None = None
+) -> manifest.Manifest:
+    """A manifest without calibration; with bounds, of a network that was cut in two."""
     return manifest.Manifest(
         format=manifest.FORMAT,
         kind=ENCODER,
@@ -152,6 +202,7 @@ def plain(pieces: int, trained: dict[str, Any]) -> manifest.Manifest:
         offset=(0.0,) * WIDTH,
         trained=trained,
         files={},
+        early=None if bounds is None else manifest.Early(PLAIN, bounds),
     )
 
 
@@ -185,16 +236,34 @@ def compare(run: Path, out: Path, texts: Sequence[str], *, pieces: int) -> Parit
     net = network.load(run)
     parent = probabilities(validate.scores(net, tokenizer, written, plain=True))
     model = open_encoder(out)
-    child = probabilities(np.stack([scores for scores, _ in model.run(written)]))
+    child = probabilities(np.stack([one.scores for one in model.run(written)]))
     return parity(parent, child)
 
 
 def export(
-    run: Path, out: Path, plan: mix.Mix, data: Path, *, pieces: int, bits: int = 8
+    run: Path,
+    out: Path,
+    plan: mix.Mix,
+    data: Path,
+    *,
+    pieces: int,
+    bits: int = 8,
+    sure: float = 1.0,
 ) -> manifest.Manifest:
-    """Write a model folder and calibrate it."""
+    """Write a model folder and calibrate it.
+
+    Args:
+        run: the folder of a training.
+        out: the model folder.
+        plan: whose validation rows it is calibrated on.
+        data: the folder that the mix speaks of.
+        pieces: word pieces of a post that are read.
+        bits: of a number in the rows of the pieces, 8 or 4.
+        sure: least probability with which early heads, if there are any, spare a post the rest.
+    """
     convert(run, out, bits=bits)
-    made = plain(pieces, trained=told(run, plan, data))
+    bounds = Bounds(sure) if (out / manifest.DEEPER).exists() else None
+    made = plain(pieces, told(run, plan, data), bounds=bounds)
     manifest.save(out, made)
     made = fit.calibrate(made, fit.gather(open_encoder(out), plan, data))
     manifest.save(out, made)
@@ -225,6 +294,9 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
         "--pieces", type=int, default=64, help="word pieces of a post that are read"
     )
     parser.add_argument("--bits", type=int, choices=(8, 4), default=8, help="of a piece's numbers")
+    parser.add_argument(
+        "--sure", type=float, default=0.9, help="of early heads: how sure spares the other layers"
+    )
     parser.add_argument("--parity", type=int, default=1_000, help="texts to compare on; 0: none")
     return parser.parse_args(given)
 
@@ -237,7 +309,8 @@ def main(given: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, soft_wrap=True)
     try:
         plan = mix.load(asked.mix)
-        made = export(asked.run, asked.out, plan, asked.data, pieces=asked.pieces, bits=asked.bits)
+        how = {"pieces": asked.pieces, "bits": asked.bits, "sure": asked.sure}
+        made = export(asked.run, asked.out, plan, asked.data, **how)
         console.print(f"{asked.out}: leak threshold {made.leak_threshold}")
         if asked.parity:
             texts = [row.text for part in plan.validate for row in mix.rows(part, asked.data)]

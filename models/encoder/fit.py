@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.calibrate import platt, temper
 from models.encoder import measure, mix
+from models.encoder.cascade import PLAIN, Calibration
 from models.encoder.drafts import answer, ours
 from models.encoder.heads import HEADS, PLACES
 from models.encoder.manifest import Manifest
@@ -36,6 +37,7 @@ class Known:
         rows: as read.
         scores: plain scores, a row each.
         answers: known answers, a row each; not a number where unknown.
+        early: plain scores of the first of two networks.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Known:
     rows: list[Row]
     scores: Floats
     answers: Floats
+    early: Floats | None = None
 
 
 def gather(model: OnnxClassifier, plan: Mix, data: Path) -> list[Known]:
@@ -56,33 +59,57 @@ def gather(model: OnnxClassifier, plan: Mix, data: Path) -> list[Known]:
 def ask(model: OnnxClassifier, task: str, found: Sequence[Row], *, name: str = "") -> Known:
     """Ask a model about rows of a task."""
     written = [write(row.text, row.brand if task == "target" else None) for row in found]
+    said = model.run(written)
+    early = [one.early for one in said if one.early is not None]
     return Known(
         name=f"{task} {name}".strip(),
         task=task,
         rows=list(found),
-        scores=np.stack([scores for scores, _ in model.run(written)]),
+        scores=np.stack([one.scores for one in said]),
         answers=np.stack([answer(task, row) for row in found]),
+        early=np.stack(early) if early else None,
     )
 
 
 def calibrate(made: Manifest, asked: Sequence[Known]) -> Manifest:
     """Fit scale and offset of each score, and the leak threshold."""
-    scores = np.concatenate([one.scores for one in asked]).astype(np.float64)
     answers = np.concatenate([one.answers for one in asked])
-    scale, offset = np.array(made.scale), np.array(made.offset)
+    last = scales(np.concatenate([one.scores for one in asked]), answers)
+    early = [one.early for one in asked if one.early is not None]
+    if made.early is not None and early:
+        fitted = scales(np.concatenate(early), answers)
+        made = msgspec.structs.replace(
+            made, early=msgspec.structs.replace(made.early, calibration=fitted)
+        )
+    return msgspec.structs.replace(
+        made,
+        scale=last.scale,
+        offset=last.offset,
+        leak_threshold=_threshold(asked, last),
+    )
+
+
+def scales(scores: Floats, answers: Floats) -> Calibration:
+    """Fit scale and offset of each score.
+
+    Args:
+        scores: plain, a row per text.
+        answers: known, a row per text; not a number where unknown.
+    """
+    exact = scores.astype(np.float64)
+    scale, offset = np.array(PLAIN.scale), np.array(PLAIN.offset)
     for head in HEADS:
         place = PLACES[head.name]
         if head.several:
             for column in range(place.start, place.stop):
-                scale[column], offset[column] = _odds(scores[:, column], answers[:, column])
+                scale[column], offset[column] = _odds(exact[:, column], answers[:, column])
         else:
-            scale[place] = _factor(scores[:, place], answers[:, place])
-    return msgspec.structs.replace(
-        made,
-        scale=tuple(round(float(one), 5) for one in scale),
-        offset=tuple(round(float(one), 5) for one in offset),
-        leak_threshold=_threshold(asked, scale, offset),
-    )
+            scale[place] = _factor(exact[:, place], answers[:, place])
+    return Calibration(_rounded(scale), _rounded(offset))
+
+
+def _rounded(numbers: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(round(float(one), 5) for one in numbers)
 
 
 def _odds(scores: NDArray[np.float64], answers: Floats) -> tuple[float, float]:
@@ -100,16 +127,11 @@ def _factor(scores: NDArray[np.float64], answers: Floats) -> float:
     return temper(scores[known], answers[known].argmax(axis=1))
 
 
-def _threshold(
-    asked: Sequence[Known], scale: NDArray[np.float64], offset: NDArray[np.float64]
-) -> float:
+def _threshold(asked: Sequence[Known], last: Calibration) -> float:
     """The probability from which on the mean F1 over the parts is highest."""
     place = PLACES["leak"].start
     parts = [
-        (
-            probabilities((one.scores * scale + offset).astype(np.float32))[:, place],
-            one.answers[:, place] > 0,
-        )
+        (probabilities(last.apply(one.scores))[:, place], one.answers[:, place] > 0)
         for one in asked
         if one.task == "leak"
     ]

@@ -6,24 +6,24 @@ largest value would set the step of all the others. Posts run side by side in a 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models import Brands
+from models.encoder.cascade import Cascade, Whole, session
 from models.encoder.heads import HEADS, PLACES, WIDTH
 from models.encoder.languages import Languages
-from models.encoder.manifest import LANGUAGES, NETWORK, TOKENIZER, Manifest, load
+from models.encoder.manifest import DEEPER, LANGUAGES, NETWORK, TOKENIZER, Manifest, load
 from models.encoder.text import OPEN, READ, write
 from models.labels import DIGITS
-from streams.errors import ModelError, RejectedError
+from streams.errors import RejectedError
 from streams.records import Sentiment, Towards, Verdict
 
 Floats = NDArray[np.float32]
@@ -32,6 +32,8 @@ LONGEST: Final = 100_000
 """Characters of the longest text that is judged; longer ones are refused."""
 
 THREADS: Final = 2
+
+A = TypeVar("A")
 
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _LATIN: Final = re.compile(r"[A-Za-z\u00aa\u00ba\u00c0-\u024f\u1e00-\u1eff\uff21-\uff5a]")
@@ -45,11 +47,13 @@ class Answers:
         shares: calibrated probabilities in the order of `HEADS`.
         embeddings: vectors of length one; posts alike in meaning have a large product.
         foreign: whether each is in a language that the model was not trained on.
+        deep: whether each was read to the end, as all are by a model in one file.
     """
 
     shares: Floats
     embeddings: Floats
     foreign: tuple[bool, ...]
+    deep: tuple[bool, ...]
 
 
 class OnnxClassifier:
@@ -75,11 +79,9 @@ class OnnxClassifier:
     ) -> None:
         self.name = name
         self.leak_threshold = manifest.leak_threshold
-        self._scale = np.array(manifest.scale, dtype=np.float32)
-        self._offset = np.array(manifest.offset, dtype=np.float32)
         self._tokenizer = _tokenizer(files[TOKENIZER], manifest.pieces)
         self._opener = self._tokenizer.token_to_id(OPEN)
-        self._session = _session(files[NETWORK])
+        self._cascade = _cascade(manifest, files, opener=self._opener)
         known = files.get(LANGUAGES)
         self._languages = None if known is None else Languages(known, self._tokenizer)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="judge")
@@ -107,24 +109,26 @@ class OnnxClassifier:
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """A vector of length one for each text: the more alike, the larger the product."""
-        return self.answer([write(text[:LONGEST]) for text in texts]).embeddings
+        pieces = self._pieces([write(text[:LONGEST]) for text in texts])
+        found = self._all(self._cascade.embed, pieces)
+        return np.stack(found) if found else np.empty((0, 0), np.float32)
 
     def answer(self, written: Sequence[str]) -> Answers:
         """Answer all questions about texts as `models.encoder.text` writes them."""
         if not written:
-            return Answers(np.empty((0, WIDTH), np.float32), np.empty((0, 0), np.float32), ())
+            return Answers(np.empty((0, WIDTH), np.float32), np.empty((0, 0), np.float32), (), ())
         pieces = self._pieces(written)
-        scores, embeddings = zip(*self._all(pieces), strict=True)
-        calibrated = np.stack(scores) * self._scale + self._offset
+        found = self._all(self._cascade.read, pieces)
         return Answers(
-            shares=probabilities(calibrated),
-            embeddings=np.stack(embeddings),
+            shares=probabilities(np.stack([one.scores for one in found])),
+            embeddings=np.stack([one.embedding for one in found]),
             foreign=tuple(self._foreign(one) for one in pieces),
+            deep=tuple(one.deep for one in found),
         )
 
-    def run(self, written: Sequence[str]) -> list[tuple[Floats, Floats]]:
-        """The plain scores and the embedding of each text."""
-        return self._all(self._pieces(written))
+    def run(self, written: Sequence[str]) -> list[Whole]:
+        """The plain scores and the embedding of each text, all read to the end."""
+        return self._all(self._cascade.whole, self._pieces(written))
 
     def _pieces(self, written: Sequence[str]) -> list[list[int]]:
         return [one.ids for one in self._tokenizer.encode_batch(list(written))]
@@ -132,15 +136,10 @@ class OnnxClassifier:
     def _foreign(self, pieces: list[int]) -> bool:
         return self._languages is not None and self._languages.foreign(pieces)
 
-    def _all(self, pieces: list[list[int]]) -> list[tuple[Floats, Floats]]:
+    def _all(self, read: Callable[[list[int]], A], pieces: list[list[int]]) -> list[A]:
         if len(pieces) == 1:
-            return [self._run(pieces[0])]
-        return list(self._pool.map(self._run, pieces))
-
-    def _run(self, pieces: list[int]) -> tuple[Floats, Floats]:
-        ids = np.array([pieces], dtype=np.int64)
-        scores, embeddings = self._session.run(["scores", "embedding"], {"ids": ids})
-        return scores[0], embeddings[0]
+            return [read(pieces[0])]
+        return list(self._pool.map(read, pieces))
 
     def _write(self, text: str, brand: str | None) -> str:
         written = write(text, brand)
@@ -224,18 +223,19 @@ def _tokenizer(content: bytes, pieces: int) -> Tokenizer:
     return tokenizer
 
 
-def _session(content: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has no error class of its own
-        raise ModelError(f"{NETWORK} cannot be run ({error}): export the model again") from error
-    width = session.get_outputs()[0].shape[-1]
-    if width != WIDTH:
-        raise ModelError(f"{NETWORK} gives {width} scores, not {WIDTH}: export the model again")
-    return session
+def _cascade(manifest: Manifest, files: dict[str, bytes], *, opener: int | None) -> Cascade:
+    early = manifest.early
+    if early is None:
+        first = session(files[NETWORK], NETWORK, gives="scores")
+        return Cascade(first, opener, manifest.calibration)
+    return Cascade(
+        session(files[NETWORK], NETWORK, gives="early"),
+        opener,
+        manifest.calibration,
+        second=session(files[DEEPER], DEEPER, gives="scores"),
+        early=early.calibration,
+        bounds=early.bounds,
+    )
 
 
 def open_encoder(folder: Path, *, threads: int = THREADS) -> OnnxClassifier:

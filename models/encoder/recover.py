@@ -1,6 +1,6 @@
 """Takes the network out of a model folder again, so that it can be trained on with other posts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,11 +32,14 @@ def recover(folder: Path, *, opener: int) -> Encoder:
         ModelError: the folder is damaged, or its network is not of our making.
     """
     _, files, _ = manifest.load(folder)
-    graph = onnx.load_from_string(files[manifest.NETWORK]).graph
+    parts = [files[name] for name in (manifest.NETWORK, manifest.DEEPER) if name in files]
+    graphs = [onnx.load_from_string(one).graph for one in parts]
     try:
-        tables = dict(_tables(graph))
-        named = dict(_named(graph, tables))
-        network = Encoder(_config(graph, named), opener=opener)
+        tables = {name: one for graph in graphs for name, one in _tables(graph)}
+        nodes = [node for graph in graphs for node in graph.node]
+        named = dict(_named(nodes, tables))
+        early = len(_attentions(graphs[0].node)) if len(graphs) > 1 else 0
+        network = Encoder(_config(nodes, named), opener=opener, early=early)
         network.load_state_dict({name: torch.from_numpy(one) for name, one in named.items()})
     except (KeyError, IndexError, RuntimeError) as error:
         raise ModelError(
@@ -49,7 +52,8 @@ def recover(folder: Path, *, opener: int) -> Encoder:
 def _tables(graph: Any) -> Iterator[tuple[str, Floats]]:
     """All weights; bytes become what they stand for."""
     tables = {one.name: one for one in graph.initializer}
-    yield f"{_OUTER}bert.{PIECE}", rows.full(tables)
+    if rows.TABLE in tables:
+        yield f"{_OUTER}bert.{PIECE}", rows.full(tables)
     plain = {
         name: numpy_helper.to_array(one)
         for name, one in tables.items()
@@ -64,14 +68,14 @@ def _tables(graph: Any) -> Iterator[tuple[str, Floats]]:
             yield name, one.copy()
 
 
-def _named(graph: Any, tables: dict[str, Floats]) -> Iterator[tuple[str, Floats]]:
+def _named(nodes: Sequence[Any], tables: dict[str, Floats]) -> Iterator[tuple[str, Floats]]:
     for name, one in tables.items():
         if name.startswith(_OUTER) and not name.endswith(("_scale", "_zero_point")):
             whole = one.T if name.endswith(_TURNED) else one
             yield name.removeprefix(_OUTER).removesuffix(_TURNED), np.ascontiguousarray(whole)
-    for layer in range(len(_attentions(graph))):
+    for layer in range(len(_attentions(nodes))):
         yield from _attention(layer, tables)
-    for number, name in enumerate(_nameless(graph)):
+    for number, name in enumerate(_nameless(nodes)):
         layer, place = divmod(number, len(_DENSE))
         weight = np.ascontiguousarray(tables[name].T)
         yield f"bert.encoder.layer.{layer}.{_DENSE[place]}.weight", weight
@@ -86,12 +90,12 @@ def _attention(layer: int, tables: dict[str, Floats]) -> Iterator[tuple[str, Flo
         yield f"{long}.bias", np.ascontiguousarray(bias)
 
 
-def _attentions(graph: Any) -> list[Any]:
-    return [node for node in graph.node if node.op_type == "QAttention"]
+def _attentions(nodes: Iterable[Any]) -> list[Any]:
+    return [node for node in nodes if node.op_type == "QAttention"]
 
 
-def _nameless(graph: Any) -> list[str]:
-    used = (name for node in graph.node for name in node.input)
+def _nameless(nodes: Sequence[Any]) -> list[str]:
+    used = (name for node in nodes for name in node.input)
     return [
         name.removesuffix(_BYTES)
         for name in used
@@ -99,9 +103,9 @@ def _nameless(graph: Any) -> list[str]:
     ]
 
 
-def _config(graph: Any, named: dict[str, Floats]) -> BertConfig:
+def _config(nodes: Sequence[Any], named: dict[str, Floats]) -> BertConfig:
     pieces, hidden = named[f"bert.{PIECE}"].shape
-    attentions = _attentions(graph)
+    attentions = _attentions(nodes)
     heads = next(one.i for one in attentions[0].attribute if one.name == "num_heads")
     return BertConfig(
         vocab_size=pieces,

@@ -20,7 +20,7 @@ from typing import Any, Final
 import torch
 from rich.console import Console
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
 from models.bundle import MANIFEST
 from models.encoder import drafts, loss, mix, network, validate
@@ -34,6 +34,8 @@ from streams.errors import InputError
 STATE: Final = "state.pt"
 LOG: Final = "log.jsonl"
 SETTINGS: Final = "settings.json"
+EARLY: Final = 0.3
+"""How much the early heads count beside the last ones, of whose answers they learn too."""
 _STOPPED: Final = 128 + signal.SIGTERM
 
 
@@ -59,6 +61,8 @@ class Settings:
     """Slices between validations."""
     taught: float = 0.7
     """How much the answers of a teacher count, beside the labels."""
+    early: int = 0
+    """Layers after which a second set of heads learns to answer, too; 0: none."""
     seed: int = 0
     device: str = "cpu"
     """Or `cuda`, of which numbers differ a little from run to run."""
@@ -102,7 +106,7 @@ def prepare(net: Encoder, settings: Settings) -> Trainee:
     for name, parameter in net.named_parameters():
         if name.endswith(network.PIECE):
             pieces.append(parameter)
-        elif name.startswith("heads."):
+        elif name.startswith(("heads.", "early_heads.")):
             fresh.append(parameter)
         else:
             (plain if parameter.ndim == 1 or "embeddings" in name else decayed).append(parameter)
@@ -131,14 +135,7 @@ def pace(done: float) -> float:
 def step(trainee: Trainee, batch: Batch, settings: Settings) -> float:
     """Learn from one batch; returns its loss."""
     batch = batch.to(settings.device)
-    with torch.autocast(settings.device, dtype=torch.bfloat16):
-        scores, _ = trainee.network(batch.ids, batch.mask)
-    wrong = loss.labelled(scores.float(), batch, smoothing=settings.smoothing)
-    if trainee.teacher is not None:
-        with torch.no_grad(), torch.autocast(settings.device, dtype=torch.bfloat16):
-            known, _ = trainee.teacher(batch.ids, batch.mask)
-        near = loss.taught(scores.float(), known.float())
-        wrong = (1.0 - settings.taught) * wrong + settings.taught * near
+    wrong = _wrong(trainee, batch, settings)
     wrong.backward()
     dense = [one for group in trainee.dense.param_groups for one in group["params"]]
     nn.utils.clip_grad_norm_(dense, 1.0)
@@ -149,6 +146,30 @@ def step(trainee: Trainee, batch: Batch, settings: Settings) -> float:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return float(wrong.detach())
+
+
+def _wrong(trainee: Trainee, batch: Batch, settings: Settings) -> Tensor:
+    net = trainee.network
+    with torch.autocast(settings.device, dtype=torch.bfloat16):
+        scores, _, *rest = (net.all if net.early else net)(batch.ids, batch.mask)
+    scores = scores.float()
+    known = None if trainee.teacher is None else _known(trainee.teacher, batch, settings.device)
+    wrong = _of(scores, known, batch, settings)
+    if rest:
+        wrong = wrong + EARLY * _of(rest[0].float(), scores.detach(), batch, settings)
+    return wrong
+
+
+def _of(scores: Tensor, known: Tensor | None, batch: Batch, settings: Settings) -> Tensor:
+    wrong = loss.labelled(scores, batch, smoothing=settings.smoothing)
+    if known is None:
+        return wrong
+    return (1.0 - settings.taught) * wrong + settings.taught * loss.taught(scores, known)
+
+
+def _known(teacher: Encoder, batch: Batch, device: str) -> Tensor:
+    with torch.no_grad(), torch.autocast(device, dtype=torch.bfloat16):
+        return teacher(batch.ids, batch.mask)[0].float()
 
 
 class Run:
@@ -286,7 +307,7 @@ def begin(base: Path, out: Path, settings: Settings, *, teacher: Path | None = N
     if (base / MANIFEST).exists():
         net = recover(base, opener=opener)
     else:
-        net = network.start(base, layers=settings.layers, opener=opener)
+        net = network.start(base, layers=settings.layers, opener=opener, early=settings.early)
     trainee = prepare(net.to(settings.device), settings)
     if teacher is not None:
         trainee.teacher = network.load(teacher).to(settings.device)
@@ -310,7 +331,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--base", type=Path, required=True, metavar="DIR")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--layers", default=",".join(map(str, usual.layers)))
-    for name in ("posts", "pieces", "batch", "slices", "every", "seed", "threads"):
+    for name in ("posts", "pieces", "batch", "slices", "every", "early", "seed", "threads"):
         parser.add_argument(f"--{name}", type=int, default=getattr(usual, name))
     parser.add_argument("--teacher", type=Path, metavar="DIR", help="a finished training")
     parser.add_argument("--device", default=usual.device)

@@ -14,6 +14,7 @@ import pytest
 
 from models import Classifier
 from models.bundle import MANIFEST
+from models.encoder.cascade import Answer, Cascade
 from models.encoder.heads import HEADS, PLACES, WIDTH
 from models.encoder.languages import ENOUGH, Languages
 from models.encoder.manifest import LANGUAGES, NETWORK, TOKENIZER, Manifest, save
@@ -101,26 +102,21 @@ def test_sentiment_is_told_towards_each_brand_asked_about(model: OnnxClassifier)
     assert verdict.towards("Zorb") == verdict.sentiment
 
 
-class Counted(OnnxClassifier):
-    """Counts what goes through the network."""
-
-    passes = 0
-
-    def _run(self, pieces: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        self.passes += 1
-        return super()._run(pieces)
-
-
 @pytest.mark.parametrize(
     ("brands", "passes"), [([], 1), (["app"], 1), (["app", "staff"], 2), (["app", "app"], 1)]
 )
-def test_only_a_second_brand_takes_a_second_pass(brands: list[str], passes: int) -> None:
-    from models.encoder.manifest import load  # noqa: PLC0415
+def test_only_a_second_brand_takes_a_second_pass(
+    monkeypatch: pytest.MonkeyPatch, brands: list[str], passes: int
+) -> None:
+    read, done = Cascade.read, []
 
-    manifest, files, _ = load(TINY)
-    model = Counted(manifest, files, name="counted", threads=1)
-    model.classify(["the app and the staff"], brands=[brands])
-    assert model.passes == passes
+    def counted(cascade: Cascade, pieces: Sequence[int], **how: bool) -> Answer:
+        done.append(pieces)
+        return read(cascade, pieces, **how)
+
+    monkeypatch.setattr(Cascade, "read", counted)
+    open_encoder(TINY).classify(["the app and the staff"], brands=[brands])
+    assert len(done) == passes
 
 
 def test_what_stands_after_much_space_is_read(model: OnnxClassifier) -> None:

@@ -246,7 +246,7 @@ def test_a_model_folder_can_be_trained_on(tmp_path: Path, plan: Path) -> None:
     assert opener is not None
     again = recover(tiny, opener=opener).eval()
     said = scores(again, words, texts, plain=True)[:, :3].argmax(axis=1)
-    known = [one[:3].argmax() for one, _ in open_encoder(tiny).run(texts)]
+    known = [one.scores[:3].argmax() for one in open_encoder(tiny).run(texts)]
     assert (said == known).mean() >= 0.95
 
     shutil.copytree(tiny, tmp_path / "base")
@@ -394,3 +394,52 @@ def test_without_a_start_the_command_says_how_to_make_one(
     given = ["--mix", plan, "--data", tmp_path, "--base", tmp_path / "no", "--out", tmp_path / "x"]
     assert main([str(one) for one in given]) == 2
     assert "run `python -m models.encoder.base` first" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("together")
+def test_a_network_with_early_heads_is_cut_in_two(tmp_path: Path, plan: Path) -> None:
+    from tokenizers import Tokenizer  # noqa: PLC0415
+
+    from models.encoder import export, network  # noqa: PLC0415
+    from models.encoder.recover import recover  # noqa: PLC0415
+    from models.encoder.text import write  # noqa: PLC0415
+    from models.encoder.validate import scores  # noqa: PLC0415
+
+    base(tmp_path / "base")
+    where = data(tmp_path / "data")
+    run, out = train(tmp_path, plan, "run", 1_600, more=["--early", "1"]), tmp_path / "bundle"
+    made = export.export(run, out, mix.load(plan), where, pieces=32, sure=0.7)
+    assert made.early is not None
+    assert made.early.calibration.scale != (1.0,) * WIDTH
+    assert set(made.files) == set() or manifest.DEEPER in manifest.load(out)[1]
+
+    texts = [row.text for row in mix.read(where / "feel.jsonl")]
+    said = open_encoder(out).run([write(text) for text in texts])
+    feel = slice(0, 3)
+    agree = [one.early is not None and one.early[feel].argmax() for one in said]
+    assert agree == [one.scores[feel].argmax() for one in said], "so few words are learnt by both"
+    assert export.compare(run, out, texts, pieces=32).sentiment >= 0.95
+
+    words = Tokenizer.from_file(str(out / manifest.TOKENIZER))
+    opener = words.token_to_id(OPEN)
+    assert opener is not None
+    again = recover(out, opener=opener).eval()
+    assert again.early == network.load(run).early == 1
+    plain = scores(again, words, [write(text) for text in texts], plain=True)
+    assert (plain[:, feel].argmax(axis=1) == [one.scores[feel].argmax() for one in said]).all()
+    kept = network.start(run, layers=(0, 1), opener=opener, early=1)
+    assert all(
+        bool((one == again_).all())
+        for one, again_ in zip(
+            kept.state_dict().values(), network.load(run).state_dict().values(), strict=True
+        )
+    )
+
+
+def test_early_heads_stand_before_the_last_layer(
+    tmp_path: Path, plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base(tmp_path / "base")
+    data(tmp_path / "data")
+    train(tmp_path, plan, "run", 16, code=2, more=["--early", "2"])
+    assert "--early 2 is not before the last of 2 layers" in capsys.readouterr().err
