@@ -1,6 +1,6 @@
 """How well an encoder judges, beside the linear model, on rows that neither was trained on.
 
-    python benchmarks/quality.py MODEL --data DIR [--against MODEL]
+    python benchmarks/quality.py [MODEL] --data DIR [--against MODEL]
 
 DIR holds the validation files (`sentiment_val.jsonl`, `leak_val.jsonl`, `irony_val.jsonl`,
 `emotion_val.jsonl`; those that are missing are left out). The posts written for this project are
@@ -9,6 +9,7 @@ measured too, those held back from training: they are synthetic, and no measure 
 
 import argparse
 import tempfile
+from collections import defaultdict
 from pathlib import Path
 
 import msgspec
@@ -27,27 +28,33 @@ FILES = {
 
 def ours(folder: Path) -> list[tuple[str, Path]]:
     """The posts of this project that are held back, as files of their task."""
-    found: dict[str, list[mix.Row]] = {"leak": [], "brands": []}
+    found: dict[str, list[mix.Row]] = defaultdict(list)
     for path in sorted(OURS.glob("*.jsonl")):
         for row in mix.read(path):
-            task = "brands" if row.brands else "leak"
             # Two-brand posts without a split were written to measure with.
             if drafts.held_back(row) or (row.brands and not row.split):
-                found[task].append(row)
+                found[task(path)].append(row)
     made = []
-    for task, rows in found.items():
-        path = folder / f"{task}.jsonl"
+    for name, rows in found.items():
+        path = folder / f"{name}.jsonl"
         path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
-        made.append((task, path))
+        made.append((name, path))
     return made
+
+
+def task(path: Path) -> str:
+    """What the posts of a file of this project are about."""
+    return {"leaks": "leak", "two": "brands"}.get(path.stem.split("-")[0], path.stem)
 
 
 def main() -> None:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model")
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--against", default="fast")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", nargs="?", default="bundle", help="bundle, or the path of a model")
+    parser.add_argument("--data", type=Path, help="folder of the validation files")
+    parser.add_argument("--against", default="fast", help="the other model; fast")
     asked = parser.parse_args()
     models = [load_classifier(name) for name in (asked.model, asked.against)]
     with tempfile.TemporaryDirectory() as folder:

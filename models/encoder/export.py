@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from models.bundle import ENCODER
 from models.encoder import drafts, fit, languages, manifest, mix, network, rows, validate
-from models.encoder.cascade import PLAIN, Bounds
+from models.encoder.cascade import NEVER, PLAIN, Bounds
 from models.encoder.heads import PLACES, WIDTH
 from models.encoder.onnx import open_encoder, probabilities
 from models.encoder.text import write
@@ -240,6 +240,16 @@ def compare(run: Path, out: Path, texts: Sequence[str], *, pieces: int) -> Parit
     return parity(parent, child)
 
 
+def compare_exact(run: Path, texts: Sequence[str], *, pieces: int) -> Parity:
+    """Compare the network in full precision with ONNX Runtime and with PyTorch."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        convert(run, out, small=False)
+        bounds = NEVER if (out / manifest.DEEPER).exists() else None
+        manifest.save(out, plain(pieces, {}, bounds=bounds))
+        return compare(run, out, texts, pieces=pieces)
+
+
 def export(
     run: Path,
     out: Path,
@@ -315,7 +325,10 @@ def main(given: Sequence[str] | None = None) -> int:
         if asked.parity:
             texts = [row.text for part in plan.validate for row in mix.rows(part, asked.data)]
             few = texts[:: max(1, len(texts) // asked.parity)]
-            console.print(str(compare(asked.run, asked.out, few, pieces=asked.pieces)))
+            exact = compare_exact(asked.run, few, pieces=asked.pieces)
+            console.print(f"in full precision against PyTorch: {exact}")
+            small = compare(asked.run, asked.out, few, pieces=asked.pieces)
+            console.print(f"as bytes against PyTorch: {small}")
     except InputError as error:
         console.print(str(error), markup=False)
         return 2

@@ -49,10 +49,10 @@ class Known:
 
 
 def gather(model: OnnxClassifier, plan: Mix, data: Path) -> list[Known]:
-    """Ask a model about the validation rows of a mix."""
+    """Ask a model about the rows of a mix that are not trained on."""
     return [
         ask(model, part.task, ours(part, mix.rows(part, data)), name="ours" if part.ours else "")
-        for part in plan.validate
+        for part in plan.apart()
     ]
 
 

@@ -62,8 +62,15 @@ class Mix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     part: tuple[Part, ...]
     validate: tuple[Part, ...] = ()
+    """What is measured on while training."""
+    calibrate: tuple[Part, ...] = ()
+    """What a model is calibrated on, besides."""
     pairs: int = 0
     """Posts per epoch that are made of two, each with a feeling of its own about its brand."""
+
+    def apart(self) -> tuple[Part, ...]:
+        """What is never trained on."""
+        return self.validate + self.calibrate
 
 
 def load(path: Path) -> Mix:

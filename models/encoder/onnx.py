@@ -70,6 +70,7 @@ class OnnxClassifier:
 
     Attributes:
         targeted: yes: it tells the sentiment towards each brand.
+        cascade: what reads one text; another one may be put in its place.
     """
 
     targeted = True
@@ -81,7 +82,7 @@ class OnnxClassifier:
         self.leak_threshold = manifest.leak_threshold
         self._tokenizer = _tokenizer(files[TOKENIZER], manifest.pieces)
         self._opener = self._tokenizer.token_to_id(OPEN)
-        self._cascade = _cascade(manifest, files, opener=self._opener)
+        self.cascade = _cascade(manifest, files, opener=self._opener)
         known = files.get(LANGUAGES)
         self._languages = None if known is None else Languages(known, self._tokenizer)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="judge")
@@ -110,7 +111,7 @@ class OnnxClassifier:
     def embed(self, texts: Sequence[str]) -> Floats:
         """A vector of length one for each text: the more alike, the larger the product."""
         pieces = self._pieces([write(text[:LONGEST]) for text in texts])
-        found = self._all(self._cascade.embed, pieces)
+        found = self._all(self.cascade.embed, pieces)
         return np.stack(found) if found else np.empty((0, 0), np.float32)
 
     def answer(self, written: Sequence[str]) -> Answers:
@@ -118,7 +119,7 @@ class OnnxClassifier:
         if not written:
             return Answers(np.empty((0, WIDTH), np.float32), np.empty((0, 0), np.float32), (), ())
         pieces = self._pieces(written)
-        found = self._all(self._cascade.read, pieces)
+        found = self._all(self.cascade.read, pieces)
         return Answers(
             shares=probabilities(np.stack([one.scores for one in found])),
             embeddings=np.stack([one.embedding for one in found]),
@@ -128,7 +129,7 @@ class OnnxClassifier:
 
     def run(self, written: Sequence[str]) -> list[Whole]:
         """The plain scores and the embedding of each text, all read to the end."""
-        return self._all(self._cascade.whole, self._pieces(written))
+        return self._all(self.cascade.whole, self._pieces(written))
 
     def _pieces(self, written: Sequence[str]) -> list[list[int]]:
         return [one.ids for one in self._tokenizer.encode_batch(list(written))]

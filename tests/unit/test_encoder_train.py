@@ -192,14 +192,12 @@ def test_full_precision_answers_like_the_network_that_was_trained(
 
     base(tmp_path / "base")
     where = data(tmp_path / "data")
-    run, out = train(tmp_path, plan, "run", 400), tmp_path / "full"
-    export.convert(run, out, small=False)
-    manifest.save(out, export.plain(32, trained={}))
-    alike = export.compare(
-        run, out, [row.text for row in mix.read(where / "leak.jsonl")], pieces=32
-    )
-    assert alike.sentiment >= 0.99
-    assert alike.widest < 1e-4
+    texts = [row.text for row in mix.read(where / "leak.jsonl")]
+    for name, more in (("run", ()), ("early", ("--early", "1"))):
+        run = train(tmp_path, plan, name, 400, more=more)
+        alike = export.compare_exact(run, texts, pieces=32)
+        assert alike.sentiment >= 0.99
+        assert alike.widest < 1e-4
 
 
 @pytest.mark.usefixtures("together")
