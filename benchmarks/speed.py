@@ -2,10 +2,11 @@
 
     python benchmarks/speed.py [MODEL] [--posts FILE] [--quick]
 
-Whole verdicts: reading, cleaning, word pieces, network, calibration. MODEL is `bundle` or a folder written by
-`python -m models.encoder.export`. Posts are JSON Lines with `text`; without a file they are
-generated. The pipeline, which needs PyTorch, has random weights of the same sizes (they do not
-change its speed), one head, full precision, and takes posts one by one.
+Whole verdicts: reading, cleaning, word pieces, network, calibration. MODEL is `bundle`, which is
+what is measured by default, or a folder written by `python -m models.encoder.export`. Posts are
+JSON Lines with `text`; without a file they are generated. The pipeline, which needs PyTorch, has
+random weights of the same sizes (they do not change its speed), one head, full precision, and takes
+posts one by one.
 """
 
 import argparse

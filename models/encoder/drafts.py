@@ -284,10 +284,7 @@ def _code(answers: Floats) -> int:
 def apart(mix: Mix, data: Path) -> frozenset[str]:
     """What the texts of validation and calibration have in common with their copies."""
     return frozenset(
-        examples.same(row.text)
-        for part in mix.apart()
-        if not part.ours
-        for row in rows(part, data)
+        examples.same(row.text) for part in mix.apart() if not part.ours for row in rows(part, data)
     )
 
 

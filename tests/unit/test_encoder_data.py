@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from models import examples
 from models.encoder import drafts, measure, mix
 from models.encoder.drafts import Half
+from models.encoder.evaluate import LABELS
 from models.encoder.heads import HEADS, PLACES, WIDTH
 from models.encoder.mix import Mix, Part, Row
 from models.encoder.text import BEFORE, CLOSE, OPEN, READ, clean, find, write
@@ -252,6 +254,21 @@ def test_our_two_brand_posts_name_their_brands_and_hold_a_hundred_back() -> None
     assert len(held) == 100
     assert all(set(row.brands.values()) == {"positive", "negative"} for row in held)
     assert len({examples.same(row.text) for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize(("name", "languages"), [("sentiment", 5), ("emotion", 6), ("irony", 6)])
+def test_posts_of_ours_are_of_their_task_and_a_sixth_of_each_label_is_held_back(
+    name: str, languages: int
+) -> None:
+    rows = list(mix.read(OURS / f"{name}.jsonl"))
+    assert {row.label for row in rows} == set(LABELS[name])
+    assert all(row.synthetic and row.split in {"train", HELD_BACK} for row in rows)
+    assert len({examples.same(row.text) for row in rows}) == len(rows)
+    counts = Counter((row.lang, row.label, row.split) for row in rows)
+    assert len({lang for lang, _, _ in counts}) == languages
+    for lang, label, split in counts:
+        held = counts[lang, label, HELD_BACK]
+        assert 0.13 < held / (held + counts[lang, label, "train"]) < 0.18, (lang, label, split)
 
 
 def test_measures_of_a_known_case() -> None:
