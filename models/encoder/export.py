@@ -14,10 +14,11 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import onnx
 import torch
@@ -240,6 +241,12 @@ def compare(run: Path, out: Path, texts: Sequence[str], *, pieces: int) -> Parit
     return parity(parent, child)
 
 
+def with_parity(made: manifest.Manifest, found: dict[str, Parity]) -> manifest.Manifest:
+    """The same manifest, with what was compared for its card."""
+    parity = {name: asdict(one) for name, one in found.items()}
+    return msgspec.structs.replace(made, trained={**made.trained, "parity": parity})
+
+
 def compare_exact(run: Path, texts: Sequence[str], *, pieces: int) -> Parity:
     """Compare the network in full precision with ONNX Runtime and with PyTorch."""
     with tempfile.TemporaryDirectory() as folder:
@@ -325,10 +332,13 @@ def main(given: Sequence[str] | None = None) -> int:
         if asked.parity:
             texts = [row.text for part in plan.validate for row in mix.rows(part, asked.data)]
             few = texts[:: max(1, len(texts) // asked.parity)]
-            exact = compare_exact(asked.run, few, pieces=asked.pieces)
-            console.print(f"in full precision against PyTorch: {exact}")
-            small = compare(asked.run, asked.out, few, pieces=asked.pieces)
-            console.print(f"as bytes against PyTorch: {small}")
+            found = {
+                "in full precision": compare_exact(asked.run, few, pieces=asked.pieces),
+                "as bytes": compare(asked.run, asked.out, few, pieces=asked.pieces),
+            }
+            for name, alike in found.items():
+                console.print(f"against PyTorch, {name}: {alike}")
+            manifest.save(asked.out, with_parity(made, found))
     except InputError as error:
         console.print(str(error), markup=False)
         return 2

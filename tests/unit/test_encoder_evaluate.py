@@ -12,7 +12,8 @@ import pytest
 
 from models import load_classifier
 from models.encoder import evaluate
-from models.encoder.evaluate import Judged, main, score
+from models.encoder.evaluate import MANY, Judged, Told, groups, main, score
+from models.encoder.mix import Row
 
 TINY = Path(__file__).parent / "encoder-tiny"
 
@@ -114,6 +115,27 @@ def test_rows_held_back_are_measured_alone(tmp_path: Path) -> None:
     path = Path(lines(tmp_path / "leak.jsonl", rows))
     report = evaluate.evaluate([load_classifier(str(TINY))], [("leak", path)])
     assert report.scores["leak, all"].rows == 2
+
+
+def test_sources_of_a_language_with_many_rows_are_told_apart() -> None:
+    def row(lang: str, source: str) -> Told:
+        return Told(Row("x", "neutral", lang, source), ((1, 1, 0.9),))
+
+    told = [row("en", "big")] * MANY + [row("en", "small")] + [row("fr", "big")] * MANY
+    assert {name: len(rows) for name, rows in groups("sentiment", told).items()} == {
+        "sentiment, all": 2 * MANY + 1,
+        "sentiment, en": MANY + 1,
+        "sentiment, en, big": MANY,
+        "sentiment, fr": MANY,
+    }
+
+
+def test_a_score_has_an_interval_that_is_narrower_with_more_rows() -> None:
+    few, many = (
+        score("sentiment", judged([0, 1, 2] * times, [0, 1, 1] * times)) for times in (10, 1_000)
+    )
+    assert few.interval[0] < few.score < few.interval[1]
+    assert few.interval[0] < many.interval[0] < many.interval[1] < few.interval[1]
 
 
 def test_refused_rows_are_counted_and_left_out(tmp_path: Path) -> None:
