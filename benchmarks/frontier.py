@@ -13,9 +13,8 @@ import argparse
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from statistics import median
 
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 from quality import FILES
 
 from models import SHIPPED, Classifier, load_classifier
-from models.encoder import drafts, fit, measure, mix
+from models.encoder import chart, drafts, fit, measure, mix
 from models.encoder.cascade import Bounds, Cascade
 from models.encoder.fit import Known
 from models.encoder.heads import PLACES
@@ -38,7 +37,6 @@ SURE = (0.0, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
 """0: the first layers answer all; 1: none."""
 ROUNDS = 3
 BATCH = 256
-COLOURS = ("#1f4e79", "#b5460f", "#2e7d32", "#6a1b9a", "#00838f", "#8d6e00", "#c2185b", "#555555")
 
 
 @dataclass(frozen=True)
@@ -157,86 +155,18 @@ def table(found: Sequence[Part], measured: Sequence[Point]) -> list[str]:
     return lines
 
 
-Place = Callable[[float, float], tuple[float, float]]
-"""Where a rate and a score stand."""
-
-WIDE, HIGH, EDGE = 720, 420, 60
-
-
 def picture(found: Sequence[Part], measured: Sequence[Point], chosen: float) -> str:
     """The points as lines: right is faster, up is better."""
-    fastest = max(one.rate for one in measured) * 1.05
-    low = min(min(one.scores) for one in measured) - 2
-    high = max(max(one.scores) for one in measured) + 2
-
-    def place(rate: float, score: float) -> tuple[float, float]:
-        return (
-            EDGE + (WIDE - EDGE - 200) * rate / fastest,
-            HIGH - EDGE - (HIGH - 2 * EDGE) * (score - low) / (high - low),
-        )
-
-    lines = [
-        line(
-            [place(each.rate, each.scores[at]) for each in measured],
-            f"{one.name}: {', '.join(f'{each.scores[at]:.1f}' for each in measured)}",
-            COLOURS[at % len(COLOURS)],
-            [each.sure == chosen for each in measured],
-        )
-        for at, one in enumerate(found)
-    ]
-    names = [
-        text(WIDE - 190, 70 + 22 * at, one.name, COLOURS[at % len(COLOURS)])
-        for at, one in enumerate(found)
-    ]
-    grid = [axis(place, number, low) for number in range(0, int(fastest) + 1, 250)]
-    grid += [mark(place, score) for score in range(int(low // 5 * 5) + 5, int(high) + 1, 5)]
-    notes = [
-        text(EDGE, 28, "Quality and speed, by how sure the first layers must be", "#222"),
-        text(EDGE, HIGH - 8, "posts/s, two threads; ring: as shipped", "#222"),
-        text(8, 48, "F1 or macro F1, %", "#222"),
-    ]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDE} {HIGH}" width="{WIDE}" '
-        f'height="{HIGH}" font-family="sans-serif" font-size="12" role="img">'
-        f'<rect width="{WIDE}" height="{HIGH}" fill="#fff"/>'
-        + "".join(grid + lines + names + notes)
-        + "</svg>\n"
+    shipped = next((at for at, one in enumerate(measured) if one.sure == chosen), None)
+    return chart.draw(
+        [
+            chart.Series(part.name, [(one.rate, one.scores[at]) for one in measured], shipped)
+            for at, part in enumerate(found)
+        ],
+        title="Quality and speed, by how sure the first layers must be; ring: as shipped",
+        across="posts/s on two threads",
+        up="F1 or macro F1, %",
     )
-
-
-def line(
-    places: Sequence[tuple[float, float]], title: str, colour: str, rings: Sequence[bool]
-) -> str:
-    """One task."""
-    dots = "".join(
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{6 if ring else 3}" stroke="{colour}" '
-        f'stroke-width="2" fill="{"#fff" if ring else colour}"/>'
-        for (x, y), ring in zip(places, rings, strict=True)
-    )
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    return (
-        f"<g><title>{escape(title)}</title>"
-        f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>{dots}</g>'
-    )
-
-
-def axis(place: Place, number: int, low: float) -> str:
-    """A number of posts per second."""
-    x, y = place(number, low)
-    return text(x - 10, y + 18, f"{number:,}", "#555")
-
-
-def mark(place: Place, score: int) -> str:
-    """A level of quality."""
-    x, y = place(0, score)
-    return f'<line x1="{x}" y1="{y:.1f}" x2="{WIDE - 200}" y2="{y:.1f}" stroke="#ddd"/>' + text(
-        x - 28, y + 4, str(score), "#555"
-    )
-
-
-def text(x: float, y: float, words: str, colour: str) -> str:
-    """Words."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}">{escape(words)}</text>'
 
 
 def main() -> None:

@@ -72,8 +72,8 @@ one piece of evidence among many. Not intended for decisions about single people
 """
 
 _EARLY: Final = """\
-It is in two parts. The lower layers have heads of their own, which answer a post if its sentiment is
-at least {sure:.0%} sure (and that towards a marked brand), a leak at most {leak:.0%} likely, and
+It is in two parts. The lower layers have heads of their own, which answer a post if its sentiment
+is at least {sure:.0%} sure (and that towards a marked brand), a leak at most {leak:.0%} likely, and
 irony less likely than not; all other posts are read to the end.
 """
 
