@@ -6,6 +6,7 @@ from typing import Final
 TRAINING: Final = (
     "base",
     "batches",
+    "blocks",
     "export",
     "fit",
     "loss",

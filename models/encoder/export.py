@@ -9,6 +9,7 @@ trained. Needs the extra `encoder`.
 import argparse
 import json
 import logging
+import re
 import sys
 import tempfile
 import warnings
@@ -32,7 +33,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from models.bundle import ENCODER
-from models.encoder import drafts, fit, languages, manifest, mix, network, rows, validate
+from models.encoder import blocks, drafts, fit, languages, manifest, mix, network, rows, validate
 from models.encoder.cascade import NEVER, PLAIN, Bounds
 from models.encoder.heads import PLACES, WIDTH
 from models.encoder.onnx import open_encoder, probabilities
@@ -44,8 +45,11 @@ Floats = NDArray[np.float32]
 OPSET: Final = 17
 _HALF: Final = 0.5
 _JOINT: Final = "SkipLayerNormalization"
-_LAST: Final = ".4/Gemm"
-"""How the names of the nodes that give the scores end."""
+_LAST: Final = re.compile(r"\.4(_1)?/Gemm$")
+"""How the names of the nodes that give the scores end; those of the second set of heads in `_1`."""
+
+_LOOKED_AT: Final = 100
+"""Texts on which outliers are looked for."""
 
 
 class _Alone(nn.Module):  # type: ignore[misc] # torch has no types here
@@ -137,7 +141,7 @@ def cut(source: Path, first: Path, second: Path) -> None:
 
 def shrink(source: Path, to: Path) -> None:
     """Turn the matrices into bytes, a scale for each column; the few last ones stay exact."""
-    named = [one.name for one in onnx.load(source).graph.node if one.name.endswith(_LAST)]
+    named = [one.name for one in onnx.load(source).graph.node if _LAST.search(one.name)]
     # The quantiser first turns a Gemm into a MatMul of a longer name.
     last = [f"{name}_MatMul" for name in named]
     quantize_dynamic(
@@ -152,7 +156,9 @@ def shrink(source: Path, to: Path) -> None:
     )
 
 
-def convert(run: Path, out: Path, *, bits: int = 8, small: bool = True) -> None:
+def convert(
+    run: Path, out: Path, *, bits: int = 8, small: bool = True, texts: Sequence[str] = ()
+) -> None:
     """Write the network of a training into a model folder, not calibrated yet.
 
     Args:
@@ -160,6 +166,7 @@ def convert(run: Path, out: Path, *, bits: int = 8, small: bool = True) -> None:
         out: the model folder.
         bits: of a number in the rows of the pieces, 8 or 4.
         small: with bytes for matrices; else all in full precision.
+        texts: on which outliers are looked for, as `models.encoder.text` writes them.
     """
     net = network.load(run, attention="eager")
     config = net.bert.config
@@ -170,6 +177,8 @@ def convert(run: Path, out: Path, *, bits: int = 8, small: bool = True) -> None:
         trace(net, traced)
         fuse(traced, fused, heads=config.num_attention_heads, hidden=config.hidden_size)
         if small:
+            if texts:
+                _split(net, run, fused, texts)
             shrink(fused, shrunk)
             model = onnx.load(shrunk)
             rows.squeeze(model, bits=bits)
@@ -182,6 +191,13 @@ def convert(run: Path, out: Path, *, bits: int = 8, small: bool = True) -> None:
     (out / manifest.TOKENIZER).write_bytes(_tokenizer(run).read_bytes())
     known = languages.table(Tokenizer.from_file(str(out / manifest.TOKENIZER)))
     (out / manifest.LANGUAGES).write_bytes(known.tobytes())
+
+
+def _split(net: network.Encoder, run: Path, fused: Path, texts: Sequence[str]) -> None:
+    found = blocks.widths(net, Tokenizer.from_file(str(_tokenizer(run))), texts)
+    model = onnx.load(fused)
+    blocks.split(model, [at for at, width in enumerate(found) if width >= blocks.WIDE])
+    onnx.save(model, fused)
 
 
 def _tokenizer(run: Path) -> Path:
@@ -278,13 +294,18 @@ def export(
         bits: of a number in the rows of the pieces, 8 or 4.
         sure: least probability with which early heads, if there are any, spare a post the rest.
     """
-    convert(run, out, bits=bits)
+    convert(run, out, bits=bits, texts=_some(plan, data))
     bounds = Bounds(sure) if (out / manifest.DEEPER).exists() else None
     made = plain(pieces, told(run, plan, data), bounds=bounds)
     manifest.save(out, made)
     made = fit.calibrate(made, fit.gather(open_encoder(out), plan, data))
     manifest.save(out, made)
     return made
+
+
+def _some(plan: mix.Mix, data: Path) -> list[str]:
+    found = [write(row.text) for part in plan.validate for row in mix.rows(part, data)]
+    return found[:: max(1, len(found) // _LOOKED_AT)]
 
 
 def told(run: Path, plan: mix.Mix, data: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from transformers import BertConfig
 
-from models.encoder import manifest, rows
+from models.encoder import blocks, manifest, rows
 from models.encoder.network import PIECE, Encoder
 from streams.errors import ModelError
 
@@ -64,7 +64,10 @@ def _tables(graph: Any) -> Iterator[tuple[str, Floats]]:
             stem = name.removesuffix(_BYTES)
             steps = one.astype(np.float32) - plain[f"{stem}_zero_point"].astype(np.float32)
             yield stem, steps * plain[f"{stem}_scale"]
-        elif one.dtype == np.float32:
+        elif name.endswith(blocks.STEPS):
+            stem = name.removesuffix(blocks.STEPS)
+            yield stem, blocks.unpack(one, plain[stem + blocks.SCALE])
+        elif one.dtype == np.float32 and not name.endswith(blocks.SCALE):
             yield name, one.copy()
 
 
@@ -97,9 +100,9 @@ def _attentions(nodes: Iterable[Any]) -> list[Any]:
 def _nameless(nodes: Sequence[Any]) -> list[str]:
     used = (name for node in nodes for name in node.input)
     return [
-        name.removesuffix(_BYTES)
+        name.removesuffix(_BYTES).removesuffix(blocks.STEPS)
         for name in used
-        if name.startswith("onnx::MatMul_") and name.endswith(_BYTES)
+        if name.startswith("onnx::MatMul_") and name.endswith((_BYTES, blocks.STEPS))
     ]
 
 

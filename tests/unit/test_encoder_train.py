@@ -337,6 +337,55 @@ def test_a_small_table_gives_nearly_the_same_rows(bits: int, coarse: float) -> N
     assert np.allclose(again, found, atol=1e-6)
 
 
+def test_a_matrix_in_blocks_copes_with_outliers() -> None:
+    import numpy as np  # noqa: PLC0415
+    import onnxruntime  # noqa: PLC0415
+    from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415
+
+    from models.encoder import blocks  # noqa: PLC0415
+
+    draw = np.random.default_rng(3)
+    full = draw.normal(size=(2 * blocks.BLOCK, 16)).astype(np.float32)
+    given = draw.normal(size=(1, 5, len(full))).astype(np.float32)
+    given[0, 2, 7] = 500.0
+    one, other = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, "n", size])
+        for name, size in (("in", len(full)), ("out", 16))
+    )
+    node = helper.make_node("MatMul", ["in", "w"], ["out"], name="/layer.3/output/dense/MatMul")
+    graph = helper.make_graph([node], "g", [one], [other], [numpy_helper.from_array(full, "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    blocks.split(model, [1])
+    assert model.graph.node[0].op_type == "MatMul", "another layer"
+    blocks.split(model, [3])
+    assert model.graph.node[0].op_type == "MatMulNBits"
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (found,) = session.run(None, {"in": given})
+    calm = [0, 1, 3, 4]
+    assert np.abs(found - given @ full)[0, calm].max() < 1.0, "of sums of about 16"
+    tables = {row.name: numpy_helper.to_array(row) for row in model.graph.initializer}
+    again = blocks.unpack(tables[f"w{blocks.STEPS}"], tables[f"w{blocks.SCALE}"])
+    assert np.abs(again - full).max() < 0.02
+
+
+def test_outliers_are_seen_where_they_are(tmp_path: Path) -> None:
+    import torch  # noqa: PLC0415
+    from tokenizers import Tokenizer  # noqa: PLC0415
+
+    from models.encoder import blocks, network  # noqa: PLC0415
+
+    words = Tokenizer.from_file(str(base(tmp_path / "base") / manifest.TOKENIZER))
+    net = network.start(tmp_path / "base", layers=(0, 1), opener=4).eval()
+    before = blocks.widths(net, words, ["the staff is lovely"])
+    with torch.no_grad():
+        net.bert.encoder.layer[1].intermediate.dense.bias[5] = 80.0
+    after = blocks.widths(net, words, ["the staff is lovely"])
+    assert after[0] == before[0]
+    assert after[1] > 2 * before[1]
+
+
 def test_a_model_of_another_make_is_not_trained_on(tmp_path: Path) -> None:
     import onnx  # noqa: PLC0415
 
