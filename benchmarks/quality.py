@@ -16,7 +16,7 @@ import msgspec
 
 from models import load_classifier
 from models.encoder import drafts, evaluate, mix
-from models.examples import OURS
+from models.examples import HELD_BACK, OURS
 
 FILES = {
     "sentiment": "sentiment_val.jsonl",
@@ -33,7 +33,7 @@ def ours(folder: Path) -> list[tuple[str, Path]]:
         for row in mix.read(path):
             # Two-brand posts without a split were written to measure with.
             if drafts.held_back(row) or (row.brands and not row.split):
-                found[task(path)].append(row)
+                found[task(path)].append(msgspec.structs.replace(row, split=HELD_BACK))
     made = []
     for name, rows in found.items():
         path = folder / f"{name}.jsonl"

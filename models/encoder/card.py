@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from models.card import CARD
 from models.encoder import manifest
 from models.encoder.evaluate import Report, table
@@ -22,7 +24,7 @@ def _card(made: Manifest, sizes: dict[str, int], report: Report) -> Iterator[str
     yield f"# {report.model}\n"
     yield _WHAT
     if made.early is not None:
-        yield _EARLY.format(sure=made.early.bounds.sure, leak=made.early.bounds.leak)
+        yield _EARLY.format(**msgspec.structs.asdict(made.early.bounds))
     megabytes = sum(sizes.values()) / 1e6
     yield f"It reads {made.pieces} word pieces of a post and takes {megabytes:.1f} MB.\n"
     yield "## Training data\n"
@@ -74,7 +76,7 @@ one piece of evidence among many. Not intended for decisions about single people
 _EARLY: Final = """\
 It is in two parts. The lower layers have heads of their own, which answer a post if its sentiment
 is at least {sure:.0%} sure (and that towards a marked brand), a leak at most {leak:.0%} likely, and
-irony less likely than not; all other posts are read to the end.
+irony at most {irony:.0%}; all other posts are read to the end.
 """
 
 _DATA: Final = """\
@@ -99,9 +101,12 @@ written for this project: they are no measure of real accuracy.
 _LIMITS: Final = """
 ## Limits
 
-- Irony and emotion were learnt from English posts alone, sentiment towards a brand mostly: other
-  languages follow by what the encoder has in common for them.
-- Of two brands in one post that are felt about differently, it often gets one wrong (`brands`).
+- Real posts with irony or emotion were English alone, those with sentiment towards a brand too; in
+  other languages they were written for this project, the rest follows by what the encoder has in
+  common for them.
+- Of two brands in one post that are felt about differently, it sometimes gets one wrong (`brands`).
+- Probabilities of sentiment hold over all sources together; within one they are off by more, as the
+  table tells. Labels of small sources are noisy.
 - Real leak posts outside English are few in the training data; most are synthetic.
 - At most 1,000 characters and the word pieces said above are read. Texts over 100,000 characters,
   without anything to read, or mostly in another script than Latin are refused. Another language in

@@ -55,9 +55,9 @@ class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     sure: float
     """Least probability of its sentiment, and of that towards a marked brand."""
-    leak: float = 0.05
+    leak: float = 0.1
     """Most probability of a leak mention."""
-    irony: float = 0.5
+    irony: float = 0.6
     """Most probability of irony."""
 
     def hold(self, scores: Sequence[float], *, marked: bool) -> bool:
@@ -129,7 +129,7 @@ class Cascade:
             an embedding and the states of its last layer.
         opener: number of the piece that opens a marked brand.
         last: calibration of the last network.
-        second: from those states to scores.
+        second: from those states to scores, in which the early ones count a little.
         early: calibration of the first of two.
         bounds: when the second is spared.
     """
@@ -151,7 +151,7 @@ class Cascade:
         scores = self.early.apply(early)
         if self.bounds.hold(scores.tolist(), marked=self.opener in pieces):
             return Answer(scores, embedding, deep=False)
-        return Answer(self.last.apply(self._second(ids, states)), embedding, deep=True)
+        return Answer(self.last.apply(self._second(ids, states, early)), embedding, deep=True)
 
     def embed(self, pieces: Sequence[int]) -> Floats:
         """The embedding of a text; a second network adds nothing to it."""
@@ -164,7 +164,7 @@ class Cascade:
         if self.second is None:
             return Whole(*self._only(ids), early=None)
         early, embedding, states = self._first(ids)
-        return Whole(self._second(ids, states), embedding, early)
+        return Whole(self._second(ids, states, early), embedding, early)
 
     def _only(self, ids: Numbers) -> tuple[Floats, Floats]:
         scores, embedding = self.first.run(["scores", "embedding"], {"ids": ids})
@@ -174,9 +174,10 @@ class Cascade:
         early, embedding, states = self.first.run(["early", "embedding", "states"], {"ids": ids})
         return early[0], embedding[0], states
 
-    def _second(self, ids: Numbers, states: Floats) -> Floats:
+    def _second(self, ids: Numbers, states: Floats, early: Floats) -> Floats:
         assert self.second is not None  # noqa: S101 # only asked where there are two
-        (scores,) = self.second.run(["scores"], {"ids": ids, "states": states})
+        given = {"ids": ids, "states": states, "early": early[np.newaxis]}
+        (scores,) = self.second.run(["scores"], given)
         return np.asarray(scores[0])
 
 

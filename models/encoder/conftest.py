@@ -13,6 +13,7 @@ TRAINING: Final = (
     "network",
     "recover",
     "rows",
+    "soften",
     "train",
     "validate",
     "vocabulary",

@@ -61,7 +61,11 @@ class _Alone(nn.Module):  # type: ignore[misc] # torch has no types here
 
     def forward(self, ids: Tensor) -> tuple[Tensor, ...]:
         full = torch.ones_like(ids)
-        return self.inner.all(ids, full) if self.inner.early else self.inner(ids, full)
+        if not self.inner.early:
+            scores, embedding = self.inner(ids, full)
+            return scores, embedding
+        last, embedding, early, states = self.inner.all(ids, full)
+        return last + network.JOINT * early, embedding, early, states
 
 
 AXES: Final = {
@@ -136,7 +140,7 @@ def cut(source: Path, first: Path, second: Path) -> None:
     """Cut a network in two after its early heads."""
     extractor = onnx.utils.Extractor(onnx.load(source))
     onnx.save(extractor.extract_model(["ids"], ["early", "embedding", "states"]), first)
-    onnx.save(extractor.extract_model(["ids", "states"], ["scores"]), second)
+    onnx.save(extractor.extract_model(["ids", "states", "early"], ["scores"]), second)
 
 
 def shrink(source: Path, to: Path) -> None:
@@ -333,7 +337,7 @@ def _arguments(given: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--bits", type=int, choices=(8, 4), default=8, help="of a piece's numbers")
     parser.add_argument(
-        "--sure", type=float, default=0.9, help="of early heads: how sure spares the other layers"
+        "--sure", type=float, default=0.6, help="of early heads: how sure spares the other layers"
     )
     parser.add_argument("--parity", type=int, default=1_000, help="texts to compare on; 0: none")
     return parser.parse_args(given)

@@ -17,6 +17,14 @@ CONFIG: Final = "network.json"
 PIECE: Final = "embeddings.word_embeddings.weight"
 
 
+JOINT: Final = 0.25
+"""How much early scores count in those of a whole network with early heads.
+
+They are other eyes on the same post: on validation posts 0.25 was better than none by 2 points in
+emotion and 0.7 in French, and as good elsewhere.
+"""
+
+
 class Encoder(nn.Module):  # type: ignore[misc] # torch has no types here
     """Scores of all heads, and the embedding of the post.
 
@@ -49,15 +57,18 @@ class Encoder(nn.Module):  # type: ignore[misc] # torch has no types here
         Returns:
             The scores in the order of `HEADS`, and a vector of length one per post.
         """
+        if self.early:
+            last, embedding, early, _ = self.all(ids, mask)
+            return last + JOINT * early, embedding
         states = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
         return self.tell(self.heads, states, ids, mask)
 
     def all(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Judge a batch, with early heads too.
+        """Judge a batch with either set of heads.
 
         Returns:
-            The last scores, the early embedding, which every post has, the early scores, and the
-            states that they were read from.
+            The scores of the last heads, the early embedding, which every post has, the early
+            scores, and the states that they were read from.
         """
         said = self.bert(input_ids=ids, attention_mask=mask, output_hidden_states=True)
         states = said.hidden_states[self.early]

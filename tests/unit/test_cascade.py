@@ -66,8 +66,8 @@ SURE, UNSURE = [5.0, 0.0, 0.0], [0.3, 0.0, 0.0]
         ({"sentiment": SURE, "target": SURE}, True, True),
         ({"sentiment": UNSURE, "target": SURE}, True, False),
         ({"sentiment": SURE, "leak": [-2.0]}, False, False),
-        ({"sentiment": SURE, "irony": [0.1]}, False, False),
-        ({"sentiment": SURE, "irony": [-0.1]}, False, True),
+        ({"sentiment": SURE, "irony": [0.5]}, False, False),
+        ({"sentiment": SURE, "irony": [0.3]}, False, True),
     ],
 )
 def test_a_text_is_left_to_the_first_network_only_if_all_that_counts_is_clear(

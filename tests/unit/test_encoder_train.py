@@ -14,7 +14,7 @@ from models.encoder import manifest, mix
 from models.encoder.heads import WIDTH
 from models.encoder.onnx import open_encoder
 from models.encoder.text import CLOSE, OPEN
-from streams.errors import ModelError
+from streams.errors import InputError, ModelError
 from streams.records import Verdict
 
 MISSING = [
@@ -198,6 +198,43 @@ def test_full_precision_answers_like_the_network_that_was_trained(
         alike = export.compare_exact(run, texts, pieces=32)
         assert alike.sentiment >= 0.99
         assert alike.widest < 1e-4
+
+
+@pytest.mark.usefixtures("together")
+def test_a_training_is_drawn_back_towards_its_start(
+    tmp_path: Path, plan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch  # noqa: PLC0415
+    from transformers import BertModel  # noqa: PLC0415
+
+    from models.encoder import network  # noqa: PLC0415
+    from models.encoder.soften import main, soften  # noqa: PLC0415
+
+    start = base(tmp_path / "base")
+    data(tmp_path / "data")
+    run = train(tmp_path, plan, "run", 160)
+    given = [str(run), "--base", str(start), "--out", str(tmp_path / "soft"), "--keep", "0.25"]
+    assert main(given) == 0
+    soft, hard = network.load(tmp_path / "soft"), network.load(run)
+    first = BertModel.from_pretrained(start, add_pooling_layer=False)
+    one, other, mean = (
+        net.encoder.layer[1].output.dense.weight for net in (first, hard.bert, soft.bert)
+    )
+    assert torch.allclose(mean, 0.75 * one + 0.25 * other)
+    assert not torch.equal(one, other)
+    head = "sentiment"
+    assert torch.equal(soft.heads[head][1].weight, hard.heads[head][1].weight)
+    assert (tmp_path / "soft" / manifest.TOKENIZER).exists()
+
+    assert main([*given[:-1], "2"]) == 2
+    assert "--keep 2.0 is not from 0 to 1" in capsys.readouterr().err
+    with pytest.raises(InputError, match="give the folder of a finished training"):
+        soften(tmp_path / "none", start, tmp_path / "x")
+    short = train(tmp_path, plan, "short", 8, more=["--layers", "1"])
+    (tmp_path / "base" / "model.safetensors").unlink()
+    BertModel(network.load(short).bert.config, add_pooling_layer=False).save_pretrained(start)
+    with pytest.raises(InputError, match="keep all layers of it"):
+        soften(run, start, tmp_path / "x")
 
 
 @pytest.mark.usefixtures("together")
