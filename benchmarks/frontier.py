@@ -79,7 +79,7 @@ def parts(model: OnnxClassifier, data: Path | None) -> list[Part]:
         for row in two
         for brand, label in row.brands.items()
     ]
-    found.append(("target", "towards one of two brands, synthetic", each))
+    found.append(("target", "towards two brands, synthetic", each))
     return [part(model, task, name, rows) for task, name, rows in found]
 
 

@@ -14,13 +14,15 @@ COLOURS: Final = (
     "#00838f",
     "#8d6e00",
     "#c2185b",
-    "#555",
+    "#555555",
+    "#4aa3df",
+    "#000000",
 )
 
-_WIDE: Final = 760
+_WIDE: Final = 800
 _HIGH: Final = 440
 _EDGE: Final = 56
-_NAMES: Final = 230
+_NAMES: Final = 260
 """Room for the names at the right."""
 _STEPS: Final = 6
 _APART: Final = 15
