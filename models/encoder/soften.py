@@ -1,7 +1,7 @@
 """Draws a training back to its start: `python -m models.encoder.soften RUN --base BASE --out DIR`.
 
 A network that was trained for long knows the texts of its training best. The mean of its weights
-and of those that it started from judges other texts better: `--keep` is the weight of the trained
+and of those that it started from is meant for other texts: `--keep` is the weight of the trained
 ones (WiSE-FT; Wortsman et al., 2022). Heads stay as they are. Needs the extra `encoder`.
 """
 
