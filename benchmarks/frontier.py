@@ -12,18 +12,17 @@ missing are left out). The posts held back of this project are measured too; the
 import argparse
 import os
 import platform
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from quality import FILES
+from speed import rate
 
-from models import SHIPPED, Classifier, load_classifier
+from models import SHIPPED, load_classifier
 from models.encoder import chart, drafts, fit, measure, mix
 from models.encoder.cascade import Bounds, Cascade
 from models.encoder.fit import Known
@@ -35,7 +34,6 @@ from models.examples import OURS
 
 SURE = (0.0, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
 """0: the first layers answer all; 1: none."""
-ROUNDS = 3
 BATCH = 256
 
 
@@ -98,17 +96,6 @@ def part(model: OnnxClassifier, task: str, name: str, rows: Sequence[Row]) -> Pa
     )
 
 
-def rate(model: Classifier, texts: Sequence[str]) -> float:
-    """Posts per second of a whole verdict, by the clock: the median of a few rounds."""
-    taken = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        for start in range(0, len(texts), BATCH):
-            model.classify(texts[start : start + BATCH])
-        taken.append(time.perf_counter() - began)
-    return len(texts) / median(taken)
-
-
 @dataclass(frozen=True)
 class Point:
     """One degree of sureness."""
@@ -120,21 +107,21 @@ class Point:
     scores: tuple[float, ...]
 
 
-def points(model: OnnxClassifier, found: Sequence[Part], texts: Sequence[str]) -> list[Point]:
+def points(model: OnnxClassifier, found: Sequence[Part], texts: list[str]) -> list[Point]:
     """Measure each degree of sureness."""
     kept = model.cascade
     return [point(model, kept, sure, found, texts) for sure in SURE]
 
 
 def point(
-    model: OnnxClassifier, kept: Cascade, sure: float, found: Sequence[Part], texts: Sequence[str]
+    model: OnnxClassifier, kept: Cascade, sure: float, found: Sequence[Part], texts: list[str]
 ) -> Point:
     """Measure one."""
     bounds = replace_sure(kept.bounds, sure)
     model.cascade = replace(kept, bounds=bounds)
     scores = tuple(one.score(one.deep(bounds), model.leak_threshold) for one in found)
     deep = float(np.mean(model.answer([write(text) for text in texts]).deep))
-    return Point(sure, deep, rate(model, texts), scores)
+    return Point(sure, deep, rate(model.classify, texts, batch=BATCH), scores)
 
 
 def replace_sure(bounds: Bounds, sure: float) -> Bounds:
@@ -189,9 +176,8 @@ def main() -> None:
     measured = points(model, found, texts)
     print("\n".join(["", *table(found, measured), ""]))
     linear = load_classifier("fast")
-    print(
-        f"{linear.name}, which tells sentiment and leak alone: {rate(linear, texts):,.0f} posts/s"
-    )
+    alone = rate(linear.classify, texts, batch=BATCH)
+    print(f"{linear.name}, which tells sentiment and leak alone: {alone:,.0f} posts/s")
     if asked.picture:
         asked.picture.write_text(picture(found, measured, chosen), encoding="utf-8")
         print(f"picture: {asked.picture}")

@@ -198,7 +198,9 @@ def convert(
 
 
 def _split(net: network.Encoder, run: Path, fused: Path, texts: Sequence[str]) -> None:
-    found = blocks.widths(net, Tokenizer.from_file(str(_tokenizer(run))), texts)
+    tokenizer = Tokenizer.from_file(str(_tokenizer(run)))
+    tokenizer.enable_truncation(net.bert.config.max_position_embeddings)
+    found = blocks.widths(net, tokenizer, texts)
     model = onnx.load(fused)
     blocks.split(model, [at for at, width in enumerate(found) if width >= blocks.WIDE])
     onnx.save(model, fused)

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from models.bundle import MANIFEST
 from models.encoder import drafts, loss, mix, network, validate
 from models.encoder.batches import Batch, batches
+from models.encoder.curve import LOG
 from models.encoder.network import Encoder
 from models.encoder.recover import recover
 from models.encoder.text import OPEN
@@ -32,7 +33,6 @@ from models.encoder.vocabulary import TOKENIZER
 from streams.errors import InputError
 
 STATE: Final = "state.pt"
-LOG: Final = "log.jsonl"
 SETTINGS: Final = "settings.json"
 EARLY: Final = 0.3
 """How much the early heads count beside the last ones, of whose answers they learn too."""
